@@ -1,0 +1,133 @@
+//! Everything that can happen to the engine: an event is exactly what the journal holds.
+//!
+//! The journal writes these by variant number: new variants and fields go at the end, and
+//! `tests` holds their encoding as a golden file so that an old journal stays readable.
+
+use crate::fleet::TelemetryBatch;
+use crate::market::{PriceKind, PriceRow};
+use crate::site::Site;
+use crate::time::{Span, Time};
+use crate::units::{Money, Power};
+use serde::{Deserialize, Serialize};
+
+/// A feed's index in its site's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FeedId(pub u16);
+
+/// A meter's index in its site's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MeterId(pub u16);
+
+/// An event with its place in the journal and its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamped {
+    /// Place in the journal, rising by one.
+    pub seq: u64,
+    /// When it happened, by the one clock the daemon runs on.
+    pub at: Time,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What can happen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// The program started; every machine must be read back before any is told anything.
+    Started {
+        /// Version of the program.
+        version: String,
+        /// Rising with every start on this journal.
+        epoch: u64,
+    },
+    /// The whole configuration, checked and resolved.
+    Configured(Box<Site>),
+    /// A feed brought prices of the site's settlement point.
+    Prices {
+        /// Which feed.
+        feed: FeedId,
+        /// What they are prices of.
+        kind: PriceKind,
+        /// The prices, in time order.
+        rows: Vec<PriceRow>,
+    },
+    /// A feed brought something unusable; what was known stays known.
+    FeedRejected {
+        /// Which feed.
+        feed: FeedId,
+        /// One sentence: file, line, field and the mend.
+        error: String,
+    },
+    /// What the work is worth changed.
+    Value(Hashprice),
+    /// A driver reports.
+    Telemetry(TelemetryBatch),
+    /// A meter reports.
+    Meter {
+        /// Which meter.
+        meter: MeterId,
+        /// Import at the meter; `None` when the meter answered but could not tell.
+        power: Option<Power>,
+    },
+    /// A person acts.
+    Operator(OperatorAct),
+    /// Time passed; due when the last step asked for it.
+    Tick,
+    /// The clock was stepped; spans across the step mean nothing.
+    ClockStepped {
+        /// How far, forward positive.
+        by: Span,
+    },
+}
+
+/// Value of hashing: currency per PH/s per day, before pool fee.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hashprice {
+    /// Money for one PH/s held for one day.
+    pub per_ph_day: Money,
+    /// When it could be known.
+    pub known_at: Time,
+}
+
+/// What a person did, who, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorAct {
+    /// Who.
+    pub actor: String,
+    /// The reason given.
+    pub reason: String,
+    /// What.
+    pub act: Act,
+}
+
+/// What a person can do to a running site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Act {
+    /// Holds the site at a power, or where it is, until released or until a time.
+    Hold {
+        /// The power to hold; `None` is the present set point.
+        power: Option<Power>,
+        /// When the hold ends by itself.
+        until: Option<Time>,
+    },
+    /// Lets go of a hold or a stop.
+    Release,
+    /// Everything down at once, past ramp and dwell, until released.
+    Stop,
+    /// Automation on or off.
+    Mode(AutomationMode),
+}
+
+/// How much of its own mind the program may act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AutomationMode {
+    /// Decides nothing.
+    Off,
+    /// Decides and journals, touches nothing.
+    Shadow,
+    /// Decides, acts on approval.
+    Advise,
+    /// Decides and acts.
+    Auto,
+    /// Holds what is.
+    Hold,
+}

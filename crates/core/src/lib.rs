@@ -1,0 +1,16 @@
+//! Headgate's core decides how much power a site draws, and why.
+//!
+//! It is pure and synchronous: no clock, IO, async, randomness, float or hash map. Whatever it
+//! needs comes in as an [`event::Event`]; whatever it wants done goes out in an [`engine::Step`].
+#![deny(missing_docs, clippy::float_arithmetic)]
+
+pub mod event;
+pub mod fleet;
+pub mod limits;
+pub mod market;
+pub mod number;
+pub mod plan;
+pub mod reason;
+pub mod site;
+pub mod time;
+pub mod units;
