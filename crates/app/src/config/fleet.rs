@@ -1,0 +1,365 @@
+//! Cohorts and their machines: curves, addresses, what is excluded, and the floor they make.
+
+use super::error::{Place, Problem, ProblemKind};
+use super::file::read_bounded;
+use super::hosts::{Hosts, INVENTORY_BYTES_MAX, inventory};
+use super::raw::{RawCohort, RawConfig, RawHosts, RawUnit, Spanned, ValueSource};
+use super::resolve::{Check, value};
+use super::unit::Work;
+use headgate_core::fleet::{CohortId, DriverId, OperatingPoint, PowerCurve};
+use headgate_core::limits::{COHORTS_MAX, LEVELS_MAX, MACHINES_MAX};
+use headgate_core::site::{Cohort, DriverSpec, MachineSpec, MachineTimes, Overhead, SiteLimits};
+use headgate_core::time::Span;
+use headgate_core::units::{Money, Power};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::Path;
+
+/// From a command to the fall in power, where the file names none.
+const DOWN: Span = Span::seconds(8);
+/// From a command to full power, where the file names none.
+const UP: Span = Span::seconds(300);
+/// Shortest time awake or asleep, where the file names none.
+const DWELL: Span = Span::minutes(15);
+/// Starts a machine may make a day, where the file names none.
+const STARTS_PER_DAY: u16 = 6;
+/// Bad rows of one inventory that are told; the rest are the same mistake.
+const BAD_ROWS_TOLD_MAX: usize = 20;
+
+/// Who has an address.
+type Owners = BTreeMap<SocketAddr, Owner>;
+
+#[derive(Debug, Clone)]
+struct Owner {
+    machine: usize,
+    cohort: String,
+    at: Range<usize>,
+}
+
+/// Enabled cohorts in file order, and their machines.
+pub(super) fn fleet(
+    check: &mut Check<'_>,
+    raw: &RawConfig,
+    drivers: &[DriverSpec],
+) -> (Vec<Cohort>, Vec<MachineSpec>) {
+    let (mut cohorts, mut machines) = (Vec::new(), Vec::new());
+    let mut owners = Owners::new();
+    for (i, cohort) in raw.cohort.iter().enumerate() {
+        let name = check.name(&cohort.name);
+        let twin = raw.cohort[..i].iter().find(|c| c.name.get_ref() == &name);
+        if twin.is_some() {
+            check.wrong(&cohort.name.span(), "another cohort has this name: choose another");
+        }
+        if let Some(unit) = &cohort.unit {
+            check_unit(check, unit.get_ref());
+        }
+        if !cohort.enabled {
+            continue;
+        }
+        if cohort.driver.get_ref() == "none" {
+            let instead = "say `enabled = false`, or name a driver of `[drivers]`";
+            check.not_built(&cohort.driver.span(), "none", instead);
+            continue;
+        }
+        let id = CohortId(u16::try_from(cohorts.len()).unwrap_or(u16::MAX));
+        let (driver, port) = find_driver(check, cohort, drivers);
+        add_machines(check, cohort, id, port, &mut owners, &mut machines);
+        cohorts.push(resolve_cohort(check, raw, cohort, driver));
+    }
+    if cohorts.len() > COHORTS_MAX {
+        let at = raw.cohort[COHORTS_MAX].name.span();
+        check.wrong(&at, format!("a site has at most {COHORTS_MAX} cohorts: join some"));
+    }
+    if cohorts.is_empty() && check.problems.is_empty() {
+        let at = raw.cohort.first().map_or(raw.site.name.span(), |c| c.name.span());
+        check.wrong(&at, "the site has no enabled cohort: add a `[[cohort]]`");
+    }
+    (cohorts, machines)
+}
+
+fn check_unit(check: &mut Check<'_>, unit: &RawUnit) {
+    let (min, max) = (value(&unit.min), value(&unit.max));
+    if min > max {
+        check.wrong(&unit.min.span(), format!("it is above `max` ({max}): swap the two"));
+    } else if let Some(start) = unit.start_at.as_ref().filter(|s| !(min..=max).contains(&value(s)))
+    {
+        check.wrong(&start.span(), format!("it is outside `min` ({min}) to `max` ({max})"));
+    }
+}
+
+fn find_driver(
+    check: &mut Check<'_>,
+    cohort: &RawCohort,
+    drivers: &[DriverSpec],
+) -> (DriverId, u16) {
+    let name = cohort.driver.get_ref();
+    let found = drivers.iter().position(|d| d.name == *name);
+    let Some(i) = found else {
+        let message = format!(
+            "there is no such driver: add `{name} = {{ kind = \"luxos\" }}` to `[drivers]`"
+        );
+        check.wrong(&cohort.driver.span(), message);
+        return (DriverId(0), 1);
+    };
+    (DriverId(u16::try_from(i).unwrap_or(u16::MAX)), drivers[i].port)
+}
+
+fn resolve_cohort(
+    check: &mut Check<'_>,
+    raw: &RawConfig,
+    cohort: &RawCohort,
+    driver: DriverId,
+) -> Cohort {
+    if let Some(unit) = &cohort.unit {
+        let message = "a cohort of machines has no `unit`: take it out, or use `driver = \"none\"`";
+        check.wrong(&unit.span(), message);
+    }
+    let (time, wear) = (&cohort.time, &cohort.wear);
+    let span = |text: &Option<super::raw::At<Span>>, default| text.as_ref().map_or(default, value);
+    if let Some(zero) = wear.starts_per_day.as_ref().filter(|s| *s.get_ref() == 0) {
+        check.wrong(&zero.span(), "no machine could ever wake again: use 1 or more");
+    }
+    Cohort {
+        name: cohort.name.get_ref().clone(),
+        driver,
+        curve: curve(check, raw, cohort),
+        overclocked: u8::try_from(cohort.overclock.len()).unwrap_or(u8::MAX),
+        times: MachineTimes {
+            down: span(&time.down, DOWN),
+            up: span(&time.up, UP),
+            min_on: span(&time.min_on, DWELL),
+            min_off: span(&time.min_off, DWELL),
+        },
+        start_cost: wear.start.as_ref().map_or(Money::ZERO, |m| check.amount(m)),
+        starts_per_day: wear.starts_per_day.as_ref().map_or(STARTS_PER_DAY, |s| *s.get_ref()),
+        strike: cohort.strike.as_ref().map(|s| check.amount(s)),
+        value: cohort.value.as_ref().map(|v| check.amount(v)),
+    }
+}
+
+fn curve(check: &mut Check<'_>, raw: &RawConfig, cohort: &RawCohort) -> PowerCurve {
+    let at = cohort.name.span();
+    let none = || PowerCurve::new(Power::ZERO, &[]).expect("a curve of sleep alone is in order");
+    let Some(sleep) = &cohort.sleep else {
+        check.wrong(&at, "`sleep` is missing: add the power of a sleeping machine");
+        return none();
+    };
+    let given = cohort.curve.as_ref().filter(|c| !c.get_ref().is_empty());
+    let Some(given) = given else {
+        let at = cohort.curve.as_ref().map_or(at, Spanned::span);
+        let message = "a curve needs a level: `curve = [[\"784 W\", \"39.2 TH/s\"], ..]`";
+        check.wrong(&at, message);
+        return none();
+    };
+    let levels: Vec<_> = given.get_ref().iter().chain(&cohort.overclock).collect();
+    if levels.len() >= LEVELS_MAX {
+        let most = LEVELS_MAX - 1;
+        check.wrong(&given.span(), format!("a curve has at most {most} levels: thin it out"));
+        return none();
+    }
+    let hashes = *raw.value.source.get_ref() == ValueSource::Hashprice && cohort.value.is_none();
+    let first = &levels[0].get_ref().1.0.work;
+    for level in &levels {
+        let work = &level.get_ref().1.0.work;
+        if work != first {
+            check.wrong(&level.span(), "its work is counted differently above: use one unit");
+        } else if hashes && *work != Work::Hash {
+            let message = "a hash price cannot value this work: give the cohort a `value`";
+            check.wrong(&level.span(), message);
+            break;
+        }
+    }
+    let point =
+        |(power, rate): &(super::unit::Text<Power>, super::unit::Text<super::unit::WorkRate>)| {
+            OperatingPoint { power: power.0, rate: rate.0.rate }
+        };
+    let points: Vec<_> = levels.iter().map(|l| point(l.get_ref())).collect();
+    PowerCurve::new(value(sleep), &points).unwrap_or_else(|order| {
+        let before = if order.at == 1 { "`sleep`" } else { "the level before it" };
+        let message = format!("it must draw more and do more than {before}: sort the levels");
+        check.wrong(&levels[order.at - 1].span(), message);
+        none()
+    })
+}
+
+fn add_machines(
+    check: &mut Check<'_>,
+    cohort: &RawCohort,
+    id: CohortId,
+    port: u16,
+    owners: &mut Owners,
+    machines: &mut Vec<MachineSpec>,
+) {
+    let Some(hosts) = &cohort.hosts else {
+        check.wrong(&cohort.name.span(), "`hosts` is missing: add the machines' addresses");
+        return;
+    };
+    let before = machines.len();
+    for (at, hosts) in read_hosts(check, hosts) {
+        let room = MACHINES_MAX.saturating_sub(machines.len());
+        if hosts.count() > room {
+            check.wrong(&at, format!("a site has at most {MACHINES_MAX} machines"));
+            return;
+        }
+        let mut twins: Option<(SocketAddr, Owner, usize)> = None;
+        for address in hosts.addresses(port) {
+            if let Some(owner) = owners.get(&address) {
+                let more = twins.take().map_or(1, |t| t.2 + 1);
+                twins = Some((address, owner.clone(), more));
+                continue;
+            }
+            let cohort = cohort.name.get_ref().clone();
+            owners.insert(address, Owner { machine: machines.len(), cohort, at: at.clone() });
+            machines.push(MachineSpec {
+                address: address.to_string(),
+                cohort: id,
+                excluded: false,
+            });
+        }
+        if let Some((address, owner, count)) = twins {
+            let line = Place::of(&check.file.text, &owner.at).line;
+            let others =
+                if count > 1 { format!(" ({count} such addresses)") } else { String::new() };
+            let message = format!(
+                "{address} is in cohort `{}` already, by line {line}{others}: take it out of one",
+                owner.cohort
+            );
+            check.wrong(&at, message);
+        }
+    }
+    if machines.len() == before && check.problems.is_empty() {
+        check.wrong(&hosts.span(), "it names no machine: add an address");
+    }
+    exclude(check, cohort, before, owners, machines);
+}
+
+fn read_hosts(check: &mut Check<'_>, raw: &Spanned<RawHosts>) -> Vec<(Range<usize>, Hosts)> {
+    let texts: Vec<(Range<usize>, &str)> = match raw.get_ref() {
+        RawHosts::One(text) => vec![(raw.span(), text)],
+        RawHosts::Many(all) => all.iter().map(|t| (t.span(), t.get_ref().as_str())).collect(),
+        RawHosts::File(path) => return read_inventory(check, &raw.span(), path),
+    };
+    let mut all = Vec::new();
+    for (at, text) in texts {
+        match Hosts::read(text) {
+            Ok(hosts) => all.push((at, hosts)),
+            Err(why) => check.wrong(&at, why),
+        }
+    }
+    all
+}
+
+fn read_inventory(
+    check: &mut Check<'_>,
+    at: &Range<usize>,
+    path: &Path,
+) -> Vec<(Range<usize>, Hosts)> {
+    let path = check.file.resolve_path(path);
+    let bytes = match read_bounded(&path, INVENTORY_BYTES_MAX) {
+        Ok(bytes) => bytes,
+        Err(e) => {
+            check.wrong(at, format!("failed to read {}: {e}", path.display()));
+            return Vec::new();
+        }
+    };
+    // The length first, so that no two sets of files can make the same stream of bytes.
+    check.hash.update(&(bytes.len() as u64).to_le_bytes());
+    check.hash.update(&bytes);
+    let text = String::from_utf8_lossy(&bytes);
+    match inventory(&text) {
+        Ok(all) => all.into_iter().map(|hosts| (at.clone(), hosts)).collect(),
+        Err(problems) => {
+            let told = problems.into_iter().take(BAD_ROWS_TOLD_MAX);
+            check.problems.extend(told.map(|(range, message)| Problem {
+                kind: ProblemKind::Wrong,
+                message,
+                field: String::new(),
+                file: path.clone(),
+                place: Some(Place::of(&text, &range)),
+            }));
+            Vec::new()
+        }
+    }
+}
+
+fn exclude(
+    check: &mut Check<'_>,
+    cohort: &RawCohort,
+    before: usize,
+    owners: &Owners,
+    machines: &mut [MachineSpec],
+) {
+    for text in &cohort.exclude {
+        let hosts = match Hosts::read(text.get_ref()) {
+            Ok(hosts) => hosts,
+            Err(why) => {
+                check.wrong(&text.span(), why);
+                continue;
+            }
+        };
+        let total = hosts.count();
+        if total > machines.len() - before {
+            check.wrong(&text.span(), "it names more addresses than `hosts`: shorten it");
+            continue;
+        }
+        let mut unknown = None;
+        for first in hosts.addresses(hosts.port.unwrap_or(0)) {
+            let last = SocketAddr::new(first.ip(), hosts.port.unwrap_or(u16::MAX));
+            let owned = owners.range(first..=last).map(|(_, o)| o.machine);
+            let mine: Vec<usize> = owned.filter(|m| *m >= before).collect();
+            if mine.is_empty() {
+                unknown.get_or_insert(first.ip());
+            }
+            mine.into_iter().for_each(|m| machines[m].excluded = true);
+        }
+        if let Some(ip) = unknown {
+            let message = format!("{ip} is not in this cohort's `hosts`: take it out");
+            check.wrong(&text.span(), message);
+        }
+    }
+}
+
+/// Checks that the least the site can draw fits under its ceiling.
+pub(super) fn floors(
+    check: &mut Check<'_>,
+    raw: &RawConfig,
+    limits: &SiteLimits,
+    overhead: &Overhead,
+    cohorts: &[Cohort],
+    machines: &[MachineSpec],
+) {
+    let import = &raw.limits.import;
+    if overhead.fixed > limits.import {
+        let at = raw.site.overhead.fixed.as_ref().map_or(import.span(), Spanned::span);
+        let ceiling = limits.import;
+        check.wrong(
+            &at,
+            format!("it is above `limits.import` ({ceiling}): raise that, or lower it"),
+        );
+        return;
+    }
+    let curve = |m: &MachineSpec| cohorts.get(usize::from(m.cohort.0)).map(|c| (c, &c.curve));
+    let asleep = |m: &MachineSpec| curve(m).map_or(Power::ZERO, |(_, curve)| curve.sleep());
+    let floor = overhead.meter(machines.iter().map(asleep).sum());
+    if floor > limits.import {
+        let message = format!("the site draws {floor} with every machine asleep: raise it");
+        check.wrong(&import.span(), message);
+        return;
+    }
+    let drawing = |m: &MachineSpec| match curve(m) {
+        Some((cohort, curve)) if m.excluded => {
+            let top =
+                curve.top().index() - usize::from(cohort.overclocked).min(curve.top().index());
+            curve.levels()[top].power
+        }
+        _ => asleep(m),
+    };
+    let floor = overhead.meter(machines.iter().map(drawing).sum());
+    if floor > limits.import {
+        let message = format!(
+            "excluded machines may draw {floor} with all others asleep, and are never commanded"
+        );
+        check.warn(&import.span(), &message);
+    }
+}

@@ -1,0 +1,78 @@
+//! The configuration of one site: one TOML file, read whole, checked whole, refused with the
+//! line and a caret.
+//!
+//! `file` parses and keeps every key's place, `raw` is the schema as written, `unit` reads
+//! quantities exactly, `hosts` reads machine addresses, `resolve` compares everything with
+//! everything and builds the [`Site`] the engine takes.
+
+mod error;
+mod file;
+mod fleet;
+mod hosts;
+mod outside;
+mod raw;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod unit;
+
+pub use error::{ConfigError, Place, Problem, ProblemKind};
+pub use file::ConfigFile;
+pub use resolve::resolve;
+
+use headgate_core::site::{MarketRule, Site};
+use headgate_core::units::Money;
+use std::path::{Path, PathBuf};
+
+/// What the configuration needs of the market file it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarketFacts {
+    /// Currency and steps.
+    pub rule: MarketRule,
+    /// IANA time zone of the market: the days of a contract's term are its days.
+    pub timezone: String,
+}
+
+/// A configuration that can be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The site, as the engine takes it.
+    pub site: Site,
+    /// The data folder, where the command line names no other.
+    pub data: PathBuf,
+    /// Where the hash price comes from.
+    pub hashprice: HashpriceSource,
+    /// What is allowed and probably not meant; one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Where the hash price comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HashpriceSource {
+    /// It is not needed: the work is valued otherwise.
+    NotNeeded,
+    /// A fixed one: money for one PH/s held for one day.
+    Constant(Money),
+    /// A CSV file with its history.
+    File(PathBuf),
+}
+
+/// Reads, checks and resolves a configuration; `market` finds the facts of a market by name, or
+/// says in one sentence why it cannot.
+///
+/// # Errors
+/// [`ConfigError`] holds the first syntax error, or else everything found wrong.
+pub fn load(
+    path: &Path,
+    market: &dyn Fn(&str) -> Result<MarketFacts, String>,
+) -> Result<Loaded, ConfigError> {
+    let file = ConfigFile::read(path)?;
+    match market(file.market()) {
+        Ok(facts) => resolve(&file, &facts),
+        Err(why) => {
+            let at = file.raw.site.market.span();
+            let problems = vec![file.problem(ProblemKind::Wrong, &at, why)];
+            Err(ConfigError::Invalid { problems })
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! The file as written: every key of the schema, with its place, before anything is compared.
+//!
+//! Keys of what is not built yet are here too, so that they are refused by name and not as
+//! unknown.
+
+use super::unit::{Date, DemandRate, In, PerPhDay, Share, Text, WorkRate};
+use headgate_core::site::Ramp;
+use headgate_core::time::Span;
+use headgate_core::units::{Money, Power, Price};
+use serde::{Deserialize, Deserializer, de};
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::PathBuf;
+pub use toml::Spanned;
+
+/// A quantity with its place in the file.
+pub type At<T> = Spanned<Text<T>>;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawConfig {
+    #[expect(dead_code, reason = "checked before anything else is read")]
+    pub schema: u32,
+    pub site: RawSite,
+    pub limits: RawLimits,
+    #[serde(default)]
+    pub contract: Vec<RawContract>,
+    #[serde(default)]
+    pub adder: Vec<RawAdder>,
+    #[serde(default)]
+    pub charge: Vec<RawCharge>,
+    pub value: RawValue,
+    #[serde(default)]
+    pub cohort: Vec<RawCohort>,
+    #[serde(default)]
+    pub policy: RawPolicy,
+    #[serde(default)]
+    pub feeds: Named<RawFeed>,
+    #[serde(default)]
+    pub drivers: Named<RawDriver>,
+    #[serde(default)]
+    pub meters: Named<RawMeter>,
+    #[serde(default)]
+    pub failsafe: RawFailsafe,
+}
+
+/// `[site]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawSite {
+    pub name: Spanned<String>,
+    pub timezone: Spanned<String>,
+    pub market: Spanned<String>,
+    pub settlement_point: RawPoint,
+    #[serde(default)]
+    pub overhead: RawOverhead,
+    pub data: Option<PathBuf>,
+}
+
+/// `site.settlement_point`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawPoint {
+    pub name: Spanned<String>,
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// `site.overhead`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawOverhead {
+    pub share: Option<At<Share>>,
+    pub fixed: Option<At<Power>>,
+}
+
+/// `[limits]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawLimits {
+    pub import: At<Power>,
+    pub ramp_up: Option<At<Ramp>>,
+    pub ramp_down: Option<At<Ramp>>,
+    pub step: Option<At<Ramp>>,
+}
+
+/// `[[contract]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawContract {
+    pub kind: Spanned<String>,
+    pub quantity: At<Power>,
+    pub price: At<In<Price>>,
+    pub term: [At<Date>; 2],
+    pub resale: RawResale,
+}
+
+/// `contract.resale`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawResale {
+    pub point: Spanned<String>,
+    pub fee: Option<At<In<Price>>>,
+    pub share: Option<At<Share>>,
+}
+
+/// `[[adder]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawAdder {
+    #[expect(dead_code, reason = "for the reader of the file")]
+    pub name: String,
+    pub on: Spanned<AdderOn>,
+    pub price: At<In<Price>>,
+}
+
+/// What an adder is paid on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdderOn {
+    Import,
+    Block,
+    Resale,
+}
+
+/// `[[charge]]`: not built yet, read so that its keys are checked.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "charges are refused by their kind until they are built")]
+pub struct RawCharge {
+    pub kind: Spanned<ChargeKind>,
+    pub peaks: Option<RawPeaks>,
+    pub rate: At<In<DemandRate>>,
+    pub applies: Option<String>,
+    pub term: [At<Date>; 2],
+}
+
+/// What a charge is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChargeKind {
+    CoincidentPeak,
+    Demand,
+}
+
+/// `charge.peaks`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "charges are refused by their kind until they are built")]
+pub struct RawPeaks {
+    pub months: Vec<u8>,
+    pub per_month: u8,
+    pub interval: At<Span>,
+}
+
+/// `[value]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawValue {
+    pub source: Spanned<ValueSource>,
+    pub hashprice: Option<At<In<PerPhDay>>>,
+    pub file: Option<Spanned<PathBuf>>,
+    pub price: Option<At<In<Price>>>,
+    pub pool_fee: Option<At<Share>>,
+    pub stale_after: Option<At<Span>>,
+}
+
+/// What the work is valued by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ValueSource {
+    Hashprice,
+    Contract,
+    Energy,
+}
+
+/// `[[cohort]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawCohort {
+    pub name: Spanned<String>,
+    pub driver: Spanned<String>,
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    pub hosts: Option<Spanned<RawHosts>>,
+    #[serde(default)]
+    pub exclude: Vec<Spanned<String>>,
+    pub curve: Option<Spanned<Vec<RawLevel>>>,
+    #[serde(default)]
+    pub overclock: Vec<RawLevel>,
+    pub sleep: Option<At<Power>>,
+    #[serde(default)]
+    pub time: RawTimes,
+    #[serde(default)]
+    pub wear: RawWear,
+    pub unit: Option<Spanned<RawUnit>>,
+    pub strike: Option<At<In<Price>>>,
+    pub value: Option<At<In<Price>>>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// One level of a curve: power and rate of work.
+pub type RawLevel = Spanned<(Text<Power>, Text<WorkRate>)>;
+
+/// `cohort.time`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawTimes {
+    pub down: Option<At<Span>>,
+    pub up: Option<At<Span>>,
+    pub min_on: Option<At<Span>>,
+    pub min_off: Option<At<Span>>,
+}
+
+/// `cohort.wear`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawWear {
+    pub start: Option<At<In<Money>>>,
+    pub starts_per_day: Option<Spanned<u16>>,
+}
+
+/// `cohort.unit`: one dispatchable block without machines.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "units are refused by their driver until they are built")]
+pub struct RawUnit {
+    pub min: At<Power>,
+    pub max: At<Power>,
+    pub start_at: Option<At<Power>>,
+    pub ramp_up: Option<At<Ramp>>,
+    pub ramp_down: Option<At<Ramp>>,
+    pub min_on: Option<At<Span>>,
+    pub min_off: Option<At<Span>>,
+    pub start: Option<At<In<Money>>>,
+    pub begins: Option<Begins>,
+}
+
+/// How a unit begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Begins {
+    Off,
+    On,
+}
+
+/// `[policy]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawPolicy {
+    pub mode: Option<Spanned<RawMode>>,
+    pub name: Option<Spanned<PolicyName>>,
+    pub strike: Option<At<In<Price>>>,
+    pub model: Option<Spanned<String>>,
+    pub starts_per_hour: Option<Spanned<u32>>,
+}
+
+/// `policy.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RawMode {
+    Off,
+    Shadow,
+    Advise,
+    Auto,
+    Hold,
+}
+
+/// `policy.name`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyName {
+    AlwaysOn,
+    FixedStrike,
+    Breakeven,
+    LookAhead,
+}
+
+/// One of `[feeds]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawFeed {
+    pub role: Spanned<Role>,
+    pub kind: Spanned<FeedKind>,
+    pub source: Spanned<String>,
+    pub stale_after: Option<At<Span>>,
+    pub rank: Option<u16>,
+}
+
+/// What a feed brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    DispatchPrice,
+    SettlementPrice,
+    DayAhead,
+}
+
+/// How a feed's files are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeedKind {
+    #[serde(rename = "ercot_np6_788")]
+    ErcotNp6788,
+    #[serde(rename = "ercot_np6_905")]
+    ErcotNp6905,
+    #[serde(rename = "ercot_np4_190")]
+    ErcotNp4190,
+    #[serde(rename = "ercot_np6_785")]
+    ErcotNp6785,
+    Canonical,
+    Auto,
+}
+
+/// One of `[drivers]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawDriver {
+    pub kind: Spanned<String>,
+    pub port: Option<Spanned<u16>>,
+    pub request_budget: Option<At<Span>>,
+    pub poll_watts: Option<At<Span>>,
+    pub concurrency: Option<Spanned<u32>>,
+}
+
+/// One of `[meters]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "meters on a wire are refused by their kind until they are built")]
+pub struct RawMeter {
+    pub kind: Spanned<String>,
+    pub stale_after: Option<At<Span>>,
+    pub address: Option<String>,
+    pub unit_id: Option<u8>,
+    pub registers: Option<toml::Value>,
+}
+
+/// `[failsafe]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawFailsafe {
+    #[serde(default)]
+    pub dispatch_price: RawLoss,
+    #[serde(default)]
+    pub meter: RawLoss,
+    #[serde(default)]
+    pub telemetry: RawLoss,
+    #[serde(default)]
+    pub daemon: RawLoss,
+}
+
+/// What to do when one signal is lost.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawLoss {
+    pub hold: Option<At<Span>>,
+    pub level: Option<Spanned<String>>,
+    pub otherwise: Option<At<Power>>,
+}
+
+/// `cohort.hosts`.
+#[derive(Debug)]
+pub enum RawHosts {
+    /// A range, a block or one address.
+    One(String),
+    /// Any number of these.
+    Many(Vec<Spanned<String>>),
+    /// A file with a column `address`.
+    File(PathBuf),
+}
+
+impl<'de> Deserialize<'de> for RawHosts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> de::Visitor<'de> for Reader {
+            type Value = RawHosts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a range, a CIDR block, an address, a list of these, or { file = .. }")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<RawHosts, E> {
+                Ok(RawHosts::One(text.to_owned()))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<RawHosts, A::Error> {
+                let mut all = Vec::new();
+                while let Some(one) = seq.next_element()? {
+                    all.push(one);
+                }
+                Ok(RawHosts::Many(all))
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<RawHosts, A::Error> {
+                #[derive(Deserialize)]
+                #[serde(deny_unknown_fields)]
+                struct InFile {
+                    file: PathBuf,
+                }
+                let inner = de::value::MapAccessDeserializer::new(map);
+                Ok(RawHosts::File(InFile::deserialize(inner)?.file))
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+/// A table of things the owner names, in the order of the file.
+#[derive(Debug)]
+pub struct Named<T>(pub Vec<(Spanned<String>, T)>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> de::Visitor<'de> for Reader<T> {
+            type Value = Named<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table of named entries")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Named<T>, A::Error> {
+                let mut all: Vec<(Spanned<String>, T)> = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    all.push(entry);
+                }
+                // The parser hands keys over in alphabetical order; ids follow the file's.
+                all.sort_by_key(|(name, _)| name.span().start);
+                Ok(Named(all))
+            }
+        }
+        deserializer.deserialize_map(Reader(PhantomData))
+    }
+}
