@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Lets foreign clients drive the simulated farm: run.sh HEADGATE PYTHON
+# It must run in a network namespace of its own, because those clients insist on port 4028:
+#   unshare -n bash contrib/oracles/run.sh target/release/headgate target/oracles-venv/bin/python
+set -euo pipefail
+
+headgate=$1
+python=$2
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+# A namespace with a way out is not ours.
+if [ -n "$(ip -4 route show; ip -6 route show default)" ]; then
+  echo "run.sh: this network namespace has routes; start it with unshare -n" >&2
+  exit 2
+fi
+ip link set lo up
+
+log=$(mktemp)
+"$headgate" simfarm --port 4028 --machines 40 --seed 1 >"$log" 2>&1 &
+farm=$!
+trap 'kill "$farm" 2>/dev/null || true; wait "$farm" 2>/dev/null || true; rm -f "$log"' EXIT
+
+for _ in $(seq 100); do
+  if (exec 3<>/dev/tcp/127.1.0.1/4028) 2>/dev/null; then break; fi
+  if ! kill -0 "$farm" 2>/dev/null; then
+    echo "run.sh: the farm ended by itself:" >&2
+    cat "$log" >&2
+    exit 1
+  fi
+  sleep 0.1
+done
+
+"$python" "$here/drive_luxos.py"
