@@ -4,13 +4,23 @@
 //! needs comes in as an [`event::Event`]; whatever it wants done goes out in an [`engine::Step`].
 #![deny(missing_docs, clippy::float_arithmetic)]
 
+pub mod bounds;
+pub mod choose;
+pub mod engine;
 pub mod event;
 pub mod fleet;
+pub mod horizon;
+pub mod ledger;
 pub mod limits;
 pub mod market;
+pub mod merit;
 pub mod number;
 pub mod plan;
+pub mod policy;
 pub mod reason;
+pub mod roster;
 pub mod site;
+#[doc(hidden)]
+pub mod testing;
 pub mod time;
 pub mod units;

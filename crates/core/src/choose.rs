@@ -1,0 +1,285 @@
+//! From a power to machines: first how many of each cohort at which level, by merit, then which.
+
+use crate::fleet::{Level, MachineId};
+use crate::merit::Staircase;
+use crate::plan::Change;
+use crate::roster::{Machine, Roster};
+use crate::site::Site;
+use crate::time::Time;
+use crate::units::Power;
+use std::cmp::Reverse;
+
+/// What economics wishes of one cohort at the price it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// Level for machines that are awake.
+    pub awake: Level,
+    /// Level for machines that sleep.
+    pub asleep: Level,
+}
+
+/// What one cohort has to work with now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stock {
+    /// Awake and may not sleep yet.
+    pub locked_on: u32,
+    /// Awake and free.
+    pub awake: u32,
+    /// Asleep and free to wake.
+    pub asleep: u32,
+    /// Asleep and may not wake yet.
+    pub locked_off: u32,
+}
+
+/// How many machines of one cohort shall run at each level at least.
+pub type Shape = Vec<u32>;
+
+/// Whether a machine may not sleep, or may not wake, yet.
+#[must_use]
+pub fn locked(site: &Site, m: &Machine, now: Time) -> bool {
+    let cohort = &site.cohorts[usize::from(m.cohort)];
+    let spent = m.start_day == now.day() && m.starts >= cohort.starts_per_day;
+    let least = if m.level > Level::SLEEP { cohort.times.min_on } else { cohort.times.min_off };
+    spent || now < m.switched_at + least
+}
+
+/// Counts what each cohort has to work with.
+#[must_use]
+pub fn stocks(site: &Site, roster: &Roster, now: Time) -> Vec<Stock> {
+    let mut out = Vec::with_capacity(site.cohorts.len());
+    for (c, tally) in roster.tallies().iter().enumerate() {
+        let times = &site.cohorts[c].times;
+        let longest = times.min_on.max(times.min_off);
+        let today = tally.last_switch.day() == now.day();
+        if now >= tally.last_switch + longest && !today {
+            out.push(Stock { awake: tally.awake(), asleep: tally.asleep(), ..Stock::default() });
+            continue;
+        }
+        let mut stock = Stock::default();
+        let (from, to) = tally.range;
+        for m in &roster.machines()[from.min(to) as usize..to as usize] {
+            if usize::from(m.cohort) != c || !m.counted_on() {
+                continue;
+            }
+            let slot = match (m.level > Level::SLEEP, locked(site, m, now)) {
+                (true, true) => &mut stock.locked_on,
+                (true, false) => &mut stock.awake,
+                (false, false) => &mut stock.asleep,
+                (false, true) => &mut stock.locked_off,
+            };
+            *slot += 1;
+        }
+        out.push(stock);
+    }
+    out
+}
+
+/// One thing that can be bought with power: some machines of a cohort, one step up.
+struct Lot {
+    tier: u8,
+    segment: usize,
+    machines: u32,
+    starts: bool,
+}
+
+/// What bounds an allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Power of the machines counted on.
+    pub budget: Power,
+    /// Machines that may still be woken this hour.
+    pub starts_left: u32,
+    /// Whether a limit asks for more than economics wishes.
+    pub beyond_wish: bool,
+}
+
+/// Fills a power of the machines by merit: what is locked on first, then what economics wishes,
+/// most valuable first, then, only where a limit asks for it, the rest. Stops at the first step
+/// that does not fit whole.
+#[must_use]
+pub fn allocate(
+    stairs: &Staircase,
+    roster: &Roster,
+    stocks: &[Stock],
+    wishes: &[Wish],
+    bounds: Bounds,
+) -> Vec<Shape> {
+    let mut shapes: Vec<Shape> = roster.tallies().iter().map(|t| vec![0; t.at.len()]).collect();
+    let mut left = bounds.budget - asleep_power(roster, stocks);
+    for (c, s) in stocks.iter().enumerate() {
+        shapes[c][0] = s.locked_on + s.awake + s.asleep + s.locked_off;
+    }
+    let mut starts_left = bounds.starts_left;
+    for lot in lots(stairs, stocks, wishes) {
+        if lot.tier > 1 && !bounds.beyond_wish {
+            break;
+        }
+        let seg = &stairs.segments[lot.segment];
+        let step = roster.power(seg.cohort, seg.to) - roster.power(seg.cohort, seg.from);
+        let mut want = lot.machines;
+        if !seg.is_start() {
+            let below = shapes[seg.cohort][seg.from.index()];
+            want = below.saturating_sub(shapes[seg.cohort][seg.to.index()]).min(want);
+        }
+        if lot.starts {
+            want = want.min(starts_left);
+        }
+        let fit = if step.0 > 0 { left.0.max(0) / step.0 } else { i64::from(want) };
+        let got = want.min(u32::try_from(fit).unwrap_or(u32::MAX));
+        shapes[seg.cohort][seg.to.index()] += got;
+        left -= step.times(i64::from(got));
+        if lot.starts {
+            starts_left -= got;
+        }
+        if got < want {
+            break;
+        }
+    }
+    shapes
+}
+
+/// Power of all machines counted on if all of them slept.
+#[must_use]
+pub fn asleep_power(roster: &Roster, stocks: &[Stock]) -> Power {
+    let all = |s: &Stock| i64::from(s.locked_on + s.awake + s.asleep + s.locked_off);
+    stocks.iter().enumerate().map(|(c, s)| roster.power(c, Level::SLEEP).times(all(s))).sum()
+}
+
+fn lots(stairs: &Staircase, stocks: &[Stock], wishes: &[Wish]) -> Vec<Lot> {
+    let mut lots = Vec::new();
+    for (i, seg) in stairs.segments.iter().enumerate() {
+        let (stock, wish) = (stocks[seg.cohort], wishes[seg.cohort]);
+        let mut push = |tier, machines, starts| {
+            if machines > 0 {
+                lots.push(Lot { tier, segment: i, machines, starts });
+            }
+        };
+        let tier = |wished| if wished { 1 } else { 2 };
+        if seg.is_start() {
+            push(0, stock.locked_on, false);
+            push(tier(seg.to <= wish.awake), stock.awake, false);
+            push(tier(seg.to <= wish.asleep), stock.asleep, true);
+        } else {
+            let awake = stock.locked_on + stock.awake;
+            push(tier(seg.to <= wish.awake), awake, false);
+            push(tier(seg.to <= wish.asleep), stock.asleep, false);
+        }
+    }
+    // The sort is stable: within a tier the staircase's own order stands, awake before asleep.
+    lots.sort_by_key(|l| l.tier);
+    lots
+}
+
+/// Picks the machines: the least efficient go down first, then the longest running, then the
+/// less reliable to restart last; the most efficient come up first. Ties go by id.
+#[must_use]
+pub fn pick(site: &Site, roster: &Roster, shapes: &[Shape], now: Time) -> Vec<Change> {
+    let (mut downs, mut ups) = (Vec::new(), Vec::new());
+    for (c, tally) in roster.tallies().iter().enumerate() {
+        let want = exact(&shapes[c]);
+        if want.iter().zip(&tally.at).all(|(w, have)| w == have) {
+            continue;
+        }
+        pick_cohort(site, roster, c, want, now, &mut downs, &mut ups);
+    }
+    downs.extend(ups);
+    downs
+}
+
+/// From "at least this level" to "exactly this level".
+fn exact(shape: &Shape) -> Vec<u32> {
+    let mut exact = shape.clone();
+    // Levels off the frontier have no machines: what is above one is not below it either.
+    let mut above = 0;
+    for slot in exact.iter_mut().rev() {
+        let here = (*slot).max(above);
+        *slot = here - above;
+        above = here;
+    }
+    exact
+}
+
+fn pick_cohort(
+    site: &Site,
+    roster: &Roster,
+    cohort: usize,
+    mut want: Vec<u32>,
+    now: Time,
+    downs: &mut Vec<Change>,
+    ups: &mut Vec<Change>,
+) {
+    let (from, to) = roster.tallies()[cohort].range;
+    let (mut awake, mut asleep) = (Vec::new(), Vec::new());
+    for id in from..to {
+        let m = &roster.machines()[id as usize];
+        if usize::from(m.cohort) == cohort && m.counted_on() {
+            if m.level > Level::SLEEP { awake.push(id) } else { asleep.push(id) }
+        }
+    }
+    let machine = |id: u32| &roster.machines()[id as usize];
+    let stay = want[1..].iter().sum::<u32>() as usize;
+    if awake.len() > stay {
+        let leave = awake.len() - stay;
+        let key = |id: &u32| {
+            let m = machine(*id);
+            let free = !locked(site, m, now);
+            (Reverse(free), Reverse(m.excess_ppm), m.switched_at, m.failures, *id)
+        };
+        first_by(&mut awake, leave, key);
+        for id in awake.drain(..leave) {
+            downs.push(Change { machine: MachineId(id), level: Level::SLEEP });
+        }
+    } else if awake.len() < stay {
+        asleep.retain(|id| !locked(site, machine(*id), now));
+        let come = (stay - awake.len()).min(asleep.len());
+        let key = |id: &u32| {
+            let m = machine(*id);
+            (m.excess_ppm, m.failures, m.switched_at, *id)
+        };
+        first_by(&mut asleep, come, key);
+        awake.extend(asleep.drain(..come));
+    }
+    set_levels(roster, &mut want, awake, downs, ups);
+}
+
+/// Moves the `n` first by key to the front, in order, without sorting the rest.
+fn first_by<K: Ord>(ids: &mut [u32], n: usize, key: impl Fn(&u32) -> K) {
+    if n > 0 && n < ids.len() {
+        ids.select_nth_unstable_by_key(n - 1, &key);
+    }
+    ids[..n].sort_by_key(&key);
+}
+
+/// Gives working machines their levels, leaving as many as possible where they are.
+fn set_levels(
+    roster: &Roster,
+    want: &mut [u32],
+    mut awake: Vec<u32>,
+    downs: &mut Vec<Change>,
+    ups: &mut Vec<Change>,
+) {
+    let machine = |id: u32| &roster.machines()[id as usize];
+    awake.retain(|id| {
+        let level = machine(*id).level;
+        let keeps = level > Level::SLEEP && want[level.index()] > 0;
+        if keeps {
+            want[level.index()] -= 1;
+        }
+        !keeps
+    });
+    // The most efficient of those that move take the highest levels.
+    awake.sort_by_key(|id| (machine(*id).excess_ppm, *id));
+    let mut level = want.len() - 1;
+    for id in awake {
+        while level > 0 && want[level] == 0 {
+            level -= 1;
+        }
+        if level == 0 {
+            break;
+        }
+        want[level] -= 1;
+        let to = Level(u8::try_from(level).expect("a curve has at most LEVELS_MAX levels"));
+        let change = Change { machine: MachineId(id), level: to };
+        if to < machine(id).level { downs.push(change) } else { ups.push(change) }
+    }
+}

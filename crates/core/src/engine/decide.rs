@@ -1,0 +1,439 @@
+//! One decision: economics proposes, the ladder narrows, the plan picks machines.
+
+use super::Engine;
+use super::view::Loss;
+use crate::bounds::Fold;
+use crate::choose::{Bounds, Shape, Stock, Wish, allocate, asleep_power, pick, stocks};
+use crate::event::AutomationMode;
+use crate::fleet::Level;
+use crate::limits::{CONTROL_STEP, SETPOINTS_KEPT_MAX};
+use crate::market::Expected;
+use crate::plan::{Change, DispatchPlan};
+use crate::policy::{Marginal, first_step, wishes};
+use crate::reason::{Alarm, Band, Decision, Narrowing, NextChange, Rung};
+use crate::site::{PolicyRule, Ramp, Site};
+use crate::time::{Span, Time};
+use crate::units::{Power, Price};
+use std::sync::Arc;
+
+/// How long a plan may still be put on a wire.
+const PLAN_LEASE: Span = Span::minutes(2);
+/// With no ramp configured, lost prices bring power down over this long: nothing jumps.
+const LOSS_RAMP: Span = Span::minutes(5);
+
+/// What economics proposes.
+struct Proposal {
+    preferred: Power,
+    wishes: Vec<Wish>,
+    text: String,
+}
+
+impl Engine {
+    pub(super) fn decide(&mut self, now: Time, step: &mut super::Step) {
+        let Some(site) = self.site.clone() else { return };
+        if self.mode.0 == AutomationMode::Off {
+            return;
+        }
+        self.expire_hold(now);
+        self.refresh_stairs(now);
+        let (expected, loss) = self.price(now);
+        let marginal = expected.map(|e| Marginal::of(&site, e.price, now));
+        self.priced = marginal.map(|m| m.above);
+        self.settling = expected.map(|e| e.price);
+        let stocks = stocks(&site, &self.roster, now);
+        let present = self.setpoint.or_else(|| self.measured_import());
+        let present = present.unwrap_or_else(|| site.overhead.meter(self.roster.planned()));
+        self.setpoint.get_or_insert(present);
+        let proposal = self.propose(&site, &stocks, marginal, present);
+        let fold = self.fold(&site, &stocks, now, present, loss);
+        let (target, ladder) = fold.finish(proposal.preferred);
+        self.alarm_overridden(&ladder, step);
+        let shapes = self.shapes(&site, &stocks, &proposal, target, now);
+        let changes = match &shapes {
+            Some(shapes) => pick(&site, &self.roster, shapes, now),
+            None => Vec::new(),
+        };
+        let (downs, ups) = self.directions(&changes);
+        let acting = matches!(self.mode.0, AutomationMode::Auto | AutomationMode::Hold);
+        let plan = (acting && !changes.is_empty()).then(|| self.plan(now, changes));
+        let decision = Decision {
+            cause: self.seq,
+            at: now,
+            mode: self.mode.0,
+            expected,
+            breakeven: self.lowest_in_use(),
+            preferred: proposal.preferred,
+            wish: proposal.text,
+            ladder,
+            target,
+            planned: site.overhead.meter(self.roster.planned()),
+            measured: self.measured_import(),
+            generation: plan.as_ref().map(|p| p.generation),
+            changes: (downs, ups),
+            next: self.next_change(&site),
+        };
+        self.remember(now, target);
+        step.plan = plan;
+        if self.last.as_ref().is_none_or(|last| differs(last, &decision)) {
+            step.decision = Some(decision.clone());
+        }
+        self.last = Some(decision);
+    }
+
+    fn expire_hold(&mut self, now: Time) {
+        if self.hold.as_ref().and_then(|h| h.until).is_some_and(|t| t <= now) {
+            self.hold = None;
+        }
+    }
+
+    fn propose(
+        &self,
+        site: &Arc<Site>,
+        stocks: &[Stock],
+        marginal: Option<Marginal>,
+        present: Power,
+    ) -> Proposal {
+        let needs_value = site.policy.rule == PolicyRule::Breakeven;
+        let needs_price = site.policy.rule != PolicyRule::AlwaysOn;
+        if (needs_price && marginal.is_none()) || (needs_value && self.stairs.is_none()) {
+            let what = if marginal.is_none() { "price" } else { "value of the work" };
+            let wishes = site
+                .cohorts
+                .iter()
+                .map(|c| Wish { awake: c.curve.top(), asleep: Level::SLEEP })
+                .collect();
+            let text = format!("the {what} is unknown: stay at {present}");
+            return Proposal { preferred: present, wishes, text };
+        }
+        let m = marginal.unwrap_or(Marginal {
+            above: Price::ZERO,
+            below: Price::ZERO,
+            block: Power::ZERO,
+        });
+        let at = |price| {
+            let w = wishes(site, self.stairs.as_ref(), &self.regrets, price);
+            (self.import_of(site, stocks, &w), w)
+        };
+        let (above, above_wishes) = at(m.above);
+        let (below, below_wishes) = at(m.below);
+        let in_block = below.min(m.block);
+        let (preferred, wishes) =
+            if above >= in_block { (above, above_wishes) } else { (in_block, below_wishes) };
+        Proposal { preferred, wishes, text: self.wish_text(site, m) }
+    }
+
+    fn wish_text(&self, site: &Site, m: Marginal) -> String {
+        match site.policy.rule {
+            PolicyRule::AlwaysOn => String::from("always on"),
+            PolicyRule::FixedStrike(strike) if m.above < strike => {
+                format!("{} with adders is below the strike of {strike}", m.above)
+            }
+            PolicyRule::FixedStrike(strike) => {
+                format!("{} with adders is at or above the strike of {strike}", m.above)
+            }
+            PolicyRule::Breakeven => {
+                let segments = self.stairs.as_ref().map_or(&[][..], |s| &s.segments);
+                let worth = segments.iter().filter(|s| s.breakeven > m.above).count();
+                format!(
+                    "{worth} of {} steps of the staircase are worth more than {} with adders",
+                    segments.len(),
+                    m.above,
+                )
+            }
+        }
+    }
+
+    /// Import if every wish were granted.
+    fn import_of(&self, site: &Site, stocks: &[Stock], wishes: &[Wish]) -> Power {
+        let mut sum = self.roster.lost_power();
+        for (c, (s, w)) in stocks.iter().zip(wishes).enumerate() {
+            let awake = i64::from(s.locked_on + s.awake);
+            let asleep = i64::from(s.asleep + s.locked_off);
+            sum += self.roster.power(c, w.awake).times(awake);
+            sum += self.roster.power(c, w.asleep).times(asleep);
+        }
+        site.overhead.meter(sum)
+    }
+
+    fn fold(&self, site: &Site, stocks: &[Stock], now: Time, present: Power, loss: Loss) -> Fold {
+        let since = self.decided_at.map_or(CONTROL_STEP, |t| now.since(t));
+        let since = Span(since.0.clamp(0, CONTROL_STEP.0));
+        let mut fold = self.physical(site, stocks);
+        if let Some(ramp) = site.limits.ramp_up {
+            let ceiling = present + ramp.within(since);
+            fold.narrow(Rung::RampUp, None, Some(ceiling), || {
+                format!("at most {} up in {} from {present}", ramp.power, ramp.per)
+            });
+        }
+        if let Some(why) = self.no_raise(site, now) {
+            fold.narrow(Rung::Safety, None, Some(present), || why);
+        }
+        if let Some(said) = &self.stop {
+            fold.narrow(Rung::OperatorStop, None, Some(Power::ZERO), || format!("stop, {said}"));
+        }
+        if let Some(ramp) = site.limits.ramp_down {
+            let floor = present - ramp.within(since);
+            fold.narrow(Rung::RampDown, Some(floor), None, || {
+                format!("at most {} down in {} from {present}", ramp.power, ramp.per)
+            });
+        }
+        if let Some(ramp) = site.limits.step {
+            let (low, high) = self.past_setpoints(now, ramp, present);
+            let floor = (high - ramp.power).min(low + ramp.power);
+            fold.narrow(Rung::Step, Some(floor), Some(low + ramp.power), || {
+                format!("at most {} within {} for one signal", ramp.power, ramp.per)
+            });
+        }
+        let import = site.limits.import;
+        fold.narrow(Rung::SiteImport, None, Some(import), || {
+            format!("the connection carries {import}")
+        });
+        self.fold_policy(site, stocks, now, present, loss, since, &mut fold);
+        fold
+    }
+
+    fn physical(&self, site: &Site, stocks: &[Stock]) -> Fold {
+        let lost = self.roster.lost_power();
+        let floor = site.overhead.meter(lost + asleep_power(&self.roster, stocks));
+        let top: Vec<Wish> = site
+            .cohorts
+            .iter()
+            .map(|c| Wish { awake: c.curve.top(), asleep: c.curve.top() })
+            .collect();
+        let ceiling = self.import_of(site, stocks, &top);
+        let counted: u32 =
+            stocks.iter().map(|s| s.locked_on + s.awake + s.asleep + s.locked_off).sum();
+        let lost_count: u32 = self.roster.tallies().iter().map(|t| t.lost).sum();
+        Fold::physical(
+            Band { floor, ceiling: ceiling.max(floor) },
+            format!("{counted} machines answer, {lost_count} are counted as drawing {lost}"),
+        )
+    }
+
+    /// Why power may not be raised, when something has gone silent.
+    fn no_raise(&self, site: &Site, now: Time) -> Option<String> {
+        if let Some(i) = (0..site.drivers.len()).find(|i| self.driver_lost(site, *i, now)) {
+            return Some(format!("driver `{}` is silent: no raise", site.drivers[i].name));
+        }
+        let i = (0..site.meters.len()).find(|i| self.meter_lost(site, *i, now))?;
+        Some(format!("meter `{}` is silent: no raise", site.meters[i].name))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename them")]
+    fn fold_policy(
+        &self,
+        site: &Site,
+        stocks: &[Stock],
+        now: Time,
+        present: Power,
+        loss: Loss,
+        since: Span,
+        fold: &mut Fold,
+    ) {
+        if self.mode.0 == AutomationMode::Hold {
+            fold.narrow(Rung::OperatorHold, Some(present), Some(present), || {
+                String::from("automation holds what is")
+            });
+        } else if let Some(h) = &self.hold {
+            fold.narrow(Rung::OperatorHold, Some(h.power), Some(h.power), || {
+                format!("held, {}", h.said)
+            });
+        }
+        let ramp = site.limits.ramp_down;
+        let ramp = ramp.unwrap_or(Ramp { power: site.limits.import, per: LOSS_RAMP });
+        match loss {
+            Loss::None => {}
+            Loss::Holding { since } => {
+                fold.narrow(Rung::PriceLoss, None, Some(present), || {
+                    format!("no real-time price since {since}: hold, never up")
+                });
+            }
+            Loss::ByDayAhead { since } => {
+                fold.narrow(Rung::PriceLoss, None, Some(present), || {
+                    format!("no real-time price since {since}: by the day-ahead curve, never up")
+                });
+            }
+            Loss::Otherwise { since: lost } => {
+                let level = site.failsafe.dispatch_price.otherwise.min(present);
+                let ceiling = level.max(present - ramp.within(since));
+                fold.narrow(Rung::PriceLoss, None, Some(ceiling), || {
+                    format!("no price at all since {lost}: down to {level}")
+                });
+            }
+        }
+        self.fold_wear(site, stocks, now, fold);
+    }
+
+    fn fold_wear(&self, site: &Site, stocks: &[Stock], now: Time, fold: &mut Fold) {
+        let (locked_on, locked_off): (u32, u32) =
+            stocks.iter().fold((0, 0), |(a, b), s| (a + s.locked_on, b + s.locked_off));
+        if locked_on + locked_off > 0 {
+            let (mut low, mut high) = (self.roster.lost_power(), self.roster.lost_power());
+            for (c, s) in stocks.iter().enumerate() {
+                let at = |l: Level, n: u32| self.roster.power(c, l).times(i64::from(n));
+                let (sleep, top) = (Level::SLEEP, site.cohorts[c].curve.top());
+                let free = s.awake + s.asleep;
+                low += at(Level(1).min(top), s.locked_on) + at(sleep, s.locked_off + free);
+                high += at(top, s.locked_on + free) + at(sleep, s.locked_off);
+            }
+            let (low, high) = (site.overhead.meter(low), site.overhead.meter(high));
+            fold.narrow(Rung::Dwell, Some(low), Some(high.max(low)), || {
+                format!("{locked_on} machines may not sleep yet, {locked_off} may not wake yet")
+            });
+        }
+        let left = self.starts_left(site, now);
+        let sleeping: u32 = stocks.iter().map(|s| s.asleep).sum();
+        if left < sleeping {
+            let mut high = self.roster.lost_power() + asleep_power(&self.roster, stocks);
+            let mut biggest = Power::ZERO;
+            for (c, s) in stocks.iter().enumerate() {
+                let rise = self.roster.power(c, site.cohorts[c].curve.top())
+                    - self.roster.power(c, Level::SLEEP);
+                high += rise.times(i64::from(s.awake + s.locked_on));
+                biggest = biggest.max(rise);
+            }
+            let ceiling = site.overhead.meter(high + biggest.times(i64::from(left)));
+            fold.narrow(Rung::Wear, None, Some(ceiling), || {
+                format!("{left} of {} starts an hour are left", site.policy.starts_per_hour)
+            });
+        }
+    }
+
+    fn starts_left(&self, site: &Site, now: Time) -> u32 {
+        site.policy.starts_per_hour.saturating_sub(self.roster.starts_in_hour(now))
+    }
+
+    /// Lowest and highest set point in force within the step limit's window.
+    fn past_setpoints(&self, now: Time, ramp: Ramp, present: Power) -> (Power, Power) {
+        let mut range = (present, present);
+        for (at, power) in self.setpoints.iter().rev() {
+            range = (range.0.min(*power), range.1.max(*power));
+            // The one set before the window opened was still in force when it did.
+            if now.since(*at) >= ramp.per {
+                break;
+            }
+        }
+        range
+    }
+
+    fn shapes(
+        &self,
+        site: &Site,
+        stocks: &[Stock],
+        proposal: &Proposal,
+        target: Power,
+        now: Time,
+    ) -> Option<Vec<Shape>> {
+        let fallback;
+        let stairs = match &self.stairs {
+            Some(stairs) => stairs,
+            None => {
+                // With the value unknown, by efficiency alone: any hash price gives its order.
+                fallback = crate::merit::Staircase::of(site, Some(crate::units::Money(1 << 26)))?;
+                &fallback
+            }
+        };
+        let bounds = Bounds {
+            budget: site.overhead.machines(target) - self.roster.lost_power(),
+            starts_left: self.starts_left(site, now),
+            beyond_wish: target > proposal.preferred,
+        };
+        Some(allocate(stairs, &self.roster, stocks, &proposal.wishes, bounds))
+    }
+
+    fn directions(&self, changes: &[Change]) -> (u32, u32) {
+        let level = |c: &Change| self.roster.machines()[c.machine.index()].level;
+        let downs = changes.iter().filter(|c| c.level < level(c)).count();
+        let count = |n: usize| u32::try_from(n).expect("MACHINES_MAX fits 32 bits");
+        (count(downs), count(changes.len() - downs))
+    }
+
+    fn plan(&mut self, now: Time, changes: Vec<Change>) -> DispatchPlan {
+        self.generation += 1;
+        self.roster.tell(now, self.generation, &changes);
+        DispatchPlan {
+            generation: self.generation,
+            at: now,
+            cause: self.seq,
+            valid_until: now + PLAN_LEASE,
+            changes,
+        }
+    }
+
+    fn remember(&mut self, now: Time, target: Power) {
+        self.setpoint = Some(target);
+        self.decided_at = Some(now);
+        if self.setpoints.back().map(|(_, p)| *p) != Some(target) {
+            self.setpoints.push_back((now, target));
+        }
+        let per = self.site.as_deref().and_then(|s| s.limits.step).map_or(Span::ZERO, |r| r.per);
+        // The newest set point older than the window is kept: it was in force when it opened.
+        while self.setpoints.len() > SETPOINTS_KEPT_MAX
+            || self.setpoints.get(1).is_some_and(|(t, _)| now.since(*t) >= per)
+        {
+            self.setpoints.pop_front();
+        }
+    }
+
+    fn alarm_overridden(&mut self, ladder: &[Narrowing], step: &mut super::Step) {
+        for rung in [Rung::GridEmergency, Rung::SiteImport, Rung::Obligation] {
+            let lost = ladder.iter().find(|n| n.rung == rung).and_then(|n| n.overridden);
+            let text = || {
+                let o = lost.expect("the alarm is raised only where something was lost");
+                format!("{} lost {} to {}", rung.name(), o.watts, o.by.name())
+            };
+            self.set_alarm(Alarm::LimitOverridden(rung), lost.is_some(), text, step);
+        }
+    }
+
+    /// The least valuable step now in use.
+    fn lowest_in_use(&self) -> Option<Price> {
+        let stairs = self.stairs.as_ref()?;
+        let used = |s: &&crate::merit::Segment| {
+            self.roster.tallies()[s.cohort].at[s.to.index()..].iter().any(|n| *n > 0)
+        };
+        stairs.segments.iter().filter(used).map(|s| s.breakeven).min()
+    }
+
+    fn next_change(&self, site: &Site) -> Option<NextChange> {
+        if let PolicyRule::FixedStrike(strike) = site.policy.rule {
+            let p = Some(strike - site.import_adder);
+            return Some(NextChange { down_above: p, up_below: p });
+        }
+        let stairs = self.stairs.as_ref().filter(|_| site.policy.rule == PolicyRule::Breakeven)?;
+        let (mut down, mut up): (Option<Price>, Option<Price>) = (None, None);
+        for s in &stairs.segments {
+            let tally = &self.roster.tallies()[s.cohort];
+            let above: u32 = tally.at[s.to.index()..].iter().sum();
+            let below: u32 = tally.at[s.from.index()..s.to.index()].iter().sum();
+            let first = first_step(site, stairs, s.cohort);
+            let (stop, start) = match (s.is_start(), first) {
+                (true, Some(f)) => {
+                    let r = &self.regrets[s.cohort];
+                    (r.stop_price(&f), r.start_price(&f))
+                }
+                _ => (s.breakeven, s.breakeven),
+            };
+            if above > 0 {
+                down = Some(down.map_or(stop, |p| p.min(stop)));
+            }
+            if below > 0 {
+                up = Some(up.map_or(start, |p| p.max(start)));
+            }
+        }
+        let market = |p: Price| p - site.import_adder;
+        Some(NextChange { down_above: down.map(market), up_below: up.map(market) })
+    }
+}
+
+/// Whether a decision says something the last one did not.
+fn differs(a: &Decision, b: &Decision) -> bool {
+    let price = |d: &Decision| d.expected.map(|e: Expected| (e.price, e.basis));
+    let rungs = |d: &Decision| {
+        d.ladder.iter().map(|n| (n.rung, n.overridden.map(|o| o.by))).collect::<Vec<_>>()
+    };
+    b.generation.is_some()
+        || (a.mode, a.target, a.preferred) != (b.mode, b.target, b.preferred)
+        || price(a) != price(b)
+        || rungs(a) != rungs(b)
+}

@@ -1,0 +1,165 @@
+//! Taking events in: what each one changes in what the engine knows.
+
+use super::{Engine, HeldBy, Mode, Step};
+use crate::event::{Act, AutomationMode, Event, FeedId, OperatorAct};
+use crate::fleet::{MachineId, TelemetryBatch};
+use crate::horizon::Regret;
+use crate::limits::TEXT_MAX;
+use crate::market::{FeedBook, PriceKind, PriceRow};
+use crate::reason::Alarm;
+use crate::roster::Roster;
+use crate::site::Site;
+use crate::time::{Span, Time};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl Engine {
+    pub(super) fn take(&mut self, now: Time, event: &Event, step: &mut Step) {
+        match event {
+            Event::Started { epoch, .. } => self.started(now, *epoch),
+            Event::Configured(site) => self.configure(now, site),
+            Event::Prices { feed, kind, rows } => self.prices(now, *feed, *kind, rows, step),
+            Event::FeedRejected { feed, error } => {
+                let text: String = error.chars().take(TEXT_MAX).collect();
+                self.set_alarm(Alarm::FeedRejected(feed.0), true, || text, step);
+            }
+            Event::Value(h) => {
+                if h.known_at <= now {
+                    self.hashprice = Some(*h);
+                }
+            }
+            Event::Telemetry(batch) => self.telemetry(now, batch),
+            Event::Meter { meter, power } => {
+                if let (Some(slot), Some(p)) = (self.meters.get_mut(usize::from(meter.0)), power) {
+                    *slot = Some((*p, now));
+                }
+            }
+            Event::Operator(act) => self.operator(act),
+            Event::Tick => {}
+            Event::ClockStepped { by } => self.clock_stepped(now, *by),
+        }
+    }
+
+    fn started(&mut self, now: Time, epoch: u64) {
+        self.epoch = epoch;
+        self.roster.forget_links();
+        for h in &mut self.heard {
+            *h = None;
+        }
+        for s in &mut self.sums {
+            *s = None;
+        }
+        // Whatever the machines did meanwhile is unknown: no set point outlives a restart.
+        self.setpoint = None;
+        self.setpoints.clear();
+        self.decided_at = None;
+        self.feeds_since = Some(now);
+        self.ledger.restart();
+    }
+
+    fn configure(&mut self, now: Time, site: &Site) {
+        let old_site = self.site.take();
+        let old_ids: BTreeMap<&str, MachineId> = match &old_site {
+            Some(old) => old.machines().map(|(id, m)| (m.address.as_str(), id)).collect(),
+            None => BTreeMap::new(),
+        };
+        self.roster = Roster::new(site, &self.roster, &|a| old_ids.get(a).copied());
+        let same_feeds = old_site.as_ref().is_some_and(|o| o.feeds == site.feeds);
+        if !same_feeds {
+            self.books = vec![FeedBook::default(); site.feeds.len()];
+            self.feeds_since = Some(now);
+        }
+        let same_fleet = old_site.as_ref().is_some_and(|o| o.cohorts == site.cohorts);
+        if !same_fleet {
+            self.sums = vec![None; site.cohorts.len()];
+            self.regrets = vec![Regret::NONE; site.cohorts.len()];
+        }
+        if old_site.as_ref().is_none_or(|o| o.drivers != site.drivers) {
+            self.heard = vec![None; site.drivers.len()];
+        }
+        if old_site.as_ref().is_none_or(|o| o.meters != site.meters) {
+            self.meters = vec![None; site.meters.len()];
+        }
+        if old_site.as_ref().is_none_or(|o| o.policy.mode != site.policy.mode) {
+            self.set_mode(site.policy.mode);
+        }
+        self.stairs = None;
+        self.stairs_for = None;
+        self.site = Some(Arc::new(site.clone()));
+    }
+
+    pub(super) fn set_mode(&mut self, mode: AutomationMode) {
+        if self.mode.0 != mode {
+            // Another mode starts from what is, not from what another mode imagined.
+            self.setpoint = None;
+            self.setpoints.clear();
+            self.mode = Mode(mode);
+        }
+    }
+
+    fn prices(
+        &mut self,
+        now: Time,
+        feed: FeedId,
+        kind: PriceKind,
+        rows: &[PriceRow],
+        step: &mut Step,
+    ) {
+        let Some(book) = self.books.get_mut(usize::from(feed.0)) else { return };
+        book.take(kind, rows, now);
+        self.set_alarm(Alarm::FeedRejected(feed.0), false, String::new, step);
+        let Some(site) = self.site.clone().filter(|_| kind == PriceKind::Settlement) else {
+            return;
+        };
+        // Only the winning settlement feed settles: a lower-ranked one is a stand-in.
+        let best = site.feeds.iter().filter(|f| f.role == kind).map(|f| f.rank).min();
+        if best != site.feeds.get(usize::from(feed.0)).map(|f| f.rank) {
+            return;
+        }
+        for row in rows.iter().filter(|r| r.known_at <= now) {
+            step.closed.extend(self.ledger.correct(&site, row.interval.start, row.price));
+        }
+    }
+
+    fn telemetry(&mut self, now: Time, batch: &TelemetryBatch) {
+        if let Some(h) = self.heard.get_mut(usize::from(batch.driver.0)) {
+            *h = Some(now);
+        }
+        for sum in &batch.cohorts {
+            if let Some(slot) = self.sums.get_mut(usize::from(sum.cohort.0)) {
+                *slot = Some(*sum);
+            }
+        }
+        for report in &batch.machines {
+            self.roster.report(now, report);
+        }
+    }
+
+    fn operator(&mut self, o: &OperatorAct) {
+        let said: String = format!("{}: {}", o.actor, o.reason).chars().take(TEXT_MAX).collect();
+        match o.act {
+            Act::Hold { power, until } => {
+                let present = self.setpoint.or_else(|| self.measured_import());
+                if let Some(power) = power.or(present) {
+                    self.hold = Some(HeldBy { power, until, said });
+                }
+            }
+            Act::Release => {
+                self.hold = None;
+                self.stop = None;
+            }
+            Act::Stop => self.stop = Some(said),
+            Act::Mode(mode) => self.set_mode(mode),
+        }
+    }
+
+    fn clock_stepped(&mut self, now: Time, by: Span) {
+        // A step backwards would freeze the engine until the clock catches up: go along with it.
+        if by.0 < 0 {
+            self.now = Some(now + by);
+        }
+        self.ledger.restart();
+        self.setpoints.clear();
+        self.decided_at = None;
+    }
+}

@@ -1,0 +1,241 @@
+//! The engine: one synchronous, infallible, deterministic step from an event to a decision.
+//!
+//! It has no clock: an event carries its time. It cannot fail: bad input is an event too. The
+//! same engine runs live, in back-test and in replay; only where events come from differs.
+
+mod decide;
+mod intake;
+mod view;
+mod wake;
+
+use crate::event::{AutomationMode, Hashprice, Stamped};
+use crate::fleet::CohortSum;
+use crate::horizon::Regret;
+use crate::ledger::{Ledger, LedgerInterval};
+use crate::market::FeedBook;
+use crate::merit::Staircase;
+use crate::plan::DispatchPlan;
+use crate::reason::{Alarm, AlarmChange, Decision};
+use crate::roster::Roster;
+use crate::site::Site;
+use crate::time::Time;
+use crate::units::{Money, Power, Price};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// What one step led to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// A decision, when it differs from the one in force.
+    pub decision: Option<Decision>,
+    /// A plan, when machines are to change.
+    pub plan: Option<DispatchPlan>,
+    /// Alarms raised or cleared.
+    pub alarms: Vec<AlarmChange>,
+    /// Intervals closed, or corrected by a published price.
+    pub closed: Vec<LedgerInterval>,
+    /// When the engine wants its next [`crate::event::Event::Tick`] at the latest.
+    pub wake: Time,
+}
+
+impl Step {
+    /// Whether it says nothing beyond when to call again.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.decision.is_none()
+            && self.plan.is_none()
+            && self.alarms.is_empty()
+            && self.closed.is_empty()
+    }
+}
+
+/// A person's hold on the site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBy {
+    /// Power held.
+    pub power: Power,
+    /// When it ends by itself.
+    pub until: Option<Time>,
+    /// Who and why, as shown.
+    pub said: String,
+}
+
+/// The state of one site, all of it; a snapshot is this, serialised.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Engine {
+    now: Option<Time>,
+    seq: u64,
+    epoch: u64,
+    site: Option<Arc<Site>>,
+    mode: Mode,
+    books: Vec<FeedBook>,
+    feeds_since: Option<Time>,
+    hashprice: Option<Hashprice>,
+    stairs: Option<Staircase>,
+    stairs_for: Option<Money>,
+    roster: Roster,
+    sums: Vec<Option<CohortSum>>,
+    heard: Vec<Option<Time>>,
+    meters: Vec<Option<(Power, Time)>>,
+    hold: Option<HeldBy>,
+    stop: Option<String>,
+    setpoint: Option<Power>,
+    setpoints: VecDeque<(Time, Power)>,
+    decided_at: Option<Time>,
+    regrets: Vec<Regret>,
+    priced: Option<Price>,
+    settling: Option<Price>,
+    ledger: Ledger,
+    generation: u64,
+    alarms: BTreeSet<Alarm>,
+    above_since: Option<Time>,
+    last: Option<Decision>,
+}
+
+/// The automation mode, shadow until configured otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Mode(AutomationMode);
+
+impl Default for Mode {
+    fn default() -> Self {
+        Self(AutomationMode::Shadow)
+    }
+}
+
+impl Engine {
+    /// An engine that knows nothing yet; configuration comes in as an event.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes one event and says what follows from it.
+    pub fn step(&mut self, stamped: &Stamped) -> Step {
+        // Time never runs backwards inside the engine; a stepped clock says so in an event.
+        let now = self.now.map_or(stamped.at, |t| t.max(stamped.at));
+        self.seq = stamped.seq;
+        let mut step = Step {
+            decision: None,
+            plan: None,
+            alarms: Vec::new(),
+            closed: self.pass(now),
+            wake: now + crate::limits::IDLE_STEP,
+        };
+        self.now = Some(now);
+        self.take(now, &stamped.event, &mut step);
+        self.roster.cool(now);
+        self.roster.follow_bias();
+        self.watch(now, &mut step);
+        if self.ready() {
+            self.decide(now, &mut step);
+        }
+        step.wake = self.next_wake(now);
+        step
+    }
+
+    /// Lets time pass with everything as it was: money runs, regret grows.
+    fn pass(&mut self, now: Time) -> Vec<LedgerInterval> {
+        let Some(site) = self.site.clone() else { return Vec::new() };
+        let Some(before) = self.now else { return Vec::new() };
+        let during = self.during();
+        if let (Some(price), Some(stairs)) = (self.priced, &self.stairs) {
+            for c in 0..site.cohorts.len() {
+                if let Some(step) = crate::policy::first_step(&site, stairs, c) {
+                    self.regrets[c].pass(&step, price, now.since(before));
+                }
+            }
+        }
+        self.ledger.pass(&site, now, during)
+    }
+
+    /// Whether every machine has been read back, so that a decision is about what really is.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.site.is_some() && self.roster.unknown() == 0
+    }
+
+    /// The site in force.
+    #[must_use]
+    pub fn site(&self) -> Option<&Site> {
+        self.site.as_deref()
+    }
+
+    /// The mode in force.
+    #[must_use]
+    pub fn mode(&self) -> AutomationMode {
+        self.mode.0
+    }
+
+    /// The decision in force.
+    #[must_use]
+    pub fn decision(&self) -> Option<&Decision> {
+        self.last.as_ref()
+    }
+
+    /// The alarms that are on.
+    #[must_use]
+    pub fn alarms(&self) -> &BTreeSet<Alarm> {
+        &self.alarms
+    }
+
+    /// The running account.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Every machine as counted.
+    #[must_use]
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// The staircase in force.
+    #[must_use]
+    pub fn staircase(&self) -> Option<&Staircase> {
+        self.stairs.as_ref()
+    }
+
+    /// What each feed has told, by feed.
+    #[must_use]
+    pub fn books(&self) -> &[FeedBook] {
+        &self.books
+    }
+
+    /// A person's hold, when there is one.
+    #[must_use]
+    pub fn hold(&self) -> Option<&HeldBy> {
+        self.hold.as_ref()
+    }
+
+    /// Who stopped the site and why, while it is stopped.
+    #[must_use]
+    pub fn stopped(&self) -> Option<&str> {
+        self.stop.as_deref()
+    }
+
+    /// Place in the journal of the last event taken in.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// How often the program has started on this journal.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// When the last event was.
+    #[must_use]
+    pub fn now(&self) -> Option<Time> {
+        self.now
+    }
+
+    /// Number of the last plan.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+}
