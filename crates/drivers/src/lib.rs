@@ -5,6 +5,11 @@
 //! opens a socket and never reads a clock, so the simulator runs the very same code; `shell`
 //! is the thin tokio part that carries the bytes.
 
+pub mod cgminer;
+pub mod fleet;
+pub mod luxos;
+pub mod shell;
+
 use headgate_core::fleet::{MachineId, TelemetryBatch};
 use headgate_core::plan::DispatchPlan;
 use headgate_core::time::{Span, Time};
