@@ -47,7 +47,10 @@ impl ConfigFile {
         let fields = match DeTable::parse(&text) {
             Ok(table) => Fields::of(table.get_ref()),
             Err(e) => {
-                let message = format!("this is not TOML: {}", e.message());
+                let message = match e.message() {
+                    "duplicate key" => "this key is given twice: take one out".to_owned(),
+                    other => format!("this is not TOML: {other}"),
+                };
                 return Err(invalid(path, &text, "", e.span(), message));
             }
         };
@@ -190,6 +193,10 @@ fn mend(message: &str, field: &str) -> String {
         let (found, known) = rest.split_once(", expected ").unwrap_or((rest, ""));
         let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
         return format!("\"{}\" is not known here; use one of {}", quoted(found), known.join(", "));
+    }
+    if let Some((found, wanted)) = message.split_once(", expected ") {
+        let found = found.trim_start_matches("invalid type: ");
+        return format!("{found} stands here; write {wanted}");
     }
     message.to_owned()
 }

@@ -3,7 +3,10 @@
 use super::error::{Place, Problem, ProblemKind};
 use super::file::read_bounded;
 use super::hosts::{Hosts, INVENTORY_BYTES_MAX, inventory};
-use super::raw::{RawCohort, RawConfig, RawHosts, RawUnit, Spanned, ValueSource};
+use super::outside::LUXOS_PORT;
+use super::raw::{
+    At, Pair, RawCohort, RawConfig, RawHosts, RawLevel, RawUnit, Spanned, ValueSource,
+};
 use super::resolve::{Check, value};
 use super::unit::Work;
 use headgate_core::fleet::{CohortId, DriverId, OperatingPoint, PowerCurve};
@@ -35,6 +38,31 @@ struct Owner {
     machine: usize,
     cohort: String,
     at: Range<usize>,
+}
+
+/// Addresses that two entries name.
+#[derive(Debug)]
+struct Twins {
+    address: SocketAddr,
+    at: Range<usize>,
+    count: usize,
+}
+
+impl Twins {
+    fn message(&self, check: &Check<'_>, cohort: &str, other: &str) -> String {
+        let line = Place::of(&check.file.text, &self.at).line;
+        let more = match self.count {
+            1 => String::new(),
+            n => format!(" and {} more", n - 1),
+        };
+        let address = self.address;
+        if cohort == other {
+            return format!("cohort `{cohort}` has {address}{more} twice (line {line}): keep one");
+        }
+        format!(
+            "{address}{more} of cohort `{cohort}` is in cohort `{other}` too (line {line}): keep one"
+        )
+    }
 }
 
 /// Enabled cohorts in file order, and their machines.
@@ -73,7 +101,7 @@ pub(super) fn fleet(
     }
     if cohorts.is_empty() && check.problems.is_empty() {
         let at = raw.cohort.first().map_or(raw.site.name.span(), |c| c.name.span());
-        check.wrong(&at, "the site has no enabled cohort: add a `[[cohort]]`");
+        check.missing(&at, "the site has no enabled cohort: enable or add a `[[cohort]]`");
     }
     (cohorts, machines)
 }
@@ -100,7 +128,7 @@ fn find_driver(
             "there is no such driver: add `{name} = {{ kind = \"luxos\" }}` to `[drivers]`"
         );
         check.wrong(&cohort.driver.span(), message);
-        return (DriverId(0), 1);
+        return (DriverId(0), LUXOS_PORT);
     };
     (DriverId(u16::try_from(i).unwrap_or(u16::MAX)), drivers[i].port)
 }
@@ -116,7 +144,7 @@ fn resolve_cohort(
         check.wrong(&unit.span(), message);
     }
     let (time, wear) = (&cohort.time, &cohort.wear);
-    let span = |text: &Option<super::raw::At<Span>>, default| text.as_ref().map_or(default, value);
+    let span = |text: &Option<At<Span>>, default| text.as_ref().map_or(default, value);
     if let Some(zero) = wear.starts_per_day.as_ref().filter(|s| *s.get_ref() == 0) {
         check.wrong(&zero.span(), "no machine could ever wake again: use 1 or more");
     }
@@ -142,16 +170,18 @@ fn curve(check: &mut Check<'_>, raw: &RawConfig, cohort: &RawCohort) -> PowerCur
     let at = cohort.name.span();
     let none = || PowerCurve::new(Power::ZERO, &[]).expect("a curve of sleep alone is in order");
     let Some(sleep) = &cohort.sleep else {
-        check.wrong(&at, "`sleep` is missing: add the power of a sleeping machine");
+        check.missing(&at, "`sleep` is missing: add the power of a sleeping machine");
         return none();
     };
-    let given = cohort.curve.as_ref().filter(|c| !c.get_ref().is_empty());
-    let Some(given) = given else {
-        let at = cohort.curve.as_ref().map_or(at, Spanned::span);
-        let message = "a curve needs a level: `curve = [[\"784 W\", \"39.2 TH/s\"], ..]`";
-        check.wrong(&at, message);
+    let like = "`curve = [[\"784 W\", \"39.2 TH/s\"], ..]`";
+    let Some(given) = &cohort.curve else {
+        check.missing(&at, format!("`curve` is missing: add {like}"));
         return none();
     };
+    if given.get_ref().is_empty() {
+        check.wrong(&given.span(), format!("a curve needs a level: write {like}"));
+        return none();
+    }
     let levels: Vec<_> = given.get_ref().iter().chain(&cohort.overclock).collect();
     if levels.len() >= LEVELS_MAX {
         let most = LEVELS_MAX - 1;
@@ -159,22 +189,22 @@ fn curve(check: &mut Check<'_>, raw: &RawConfig, cohort: &RawCohort) -> PowerCur
         return none();
     }
     let hashes = *raw.value.source.get_ref() == ValueSource::Hashprice && cohort.value.is_none();
-    let first = &levels[0].get_ref().1.0.work;
-    for level in &levels {
-        let work = &level.get_ref().1.0.work;
-        if work != first {
-            check.wrong(&level.span(), "its work is counted differently above: use one unit");
-        } else if hashes && *work != Work::Hash {
-            let message = "a hash price cannot value this work: give the cohort a `value`";
-            check.wrong(&level.span(), message);
-            break;
-        }
+    let work = |level: &RawLevel| level.get_ref().1.0.work.clone();
+    let other = levels.iter().find(|l| work(l) != work(levels[0]));
+    if let Some(level) = other {
+        check.wrong(&level.span(), "its work is counted differently above: use one unit");
+        return none();
     }
-    let point =
-        |(power, rate): &(super::unit::Text<Power>, super::unit::Text<super::unit::WorkRate>)| {
-            OperatingPoint { power: power.0, rate: rate.0.rate }
-        };
-    let points: Vec<_> = levels.iter().map(|l| point(l.get_ref())).collect();
+    if hashes && work(levels[0]) != Work::Hash {
+        let message = "a hash price cannot value this work: give the cohort a `value`";
+        check.wrong(&levels[0].span(), message);
+        return none();
+    }
+    let point = |level: &RawLevel| {
+        let Pair(power, rate) = level.get_ref();
+        OperatingPoint { power: power.0, rate: rate.0.rate }
+    };
+    let points: Vec<_> = levels.iter().map(|l| point(l)).collect();
     PowerCurve::new(value(sleep), &points).unwrap_or_else(|order| {
         let before = if order.at == 1 { "`sleep`" } else { "the level before it" };
         let message = format!("it must draw more and do more than {before}: sort the levels");
@@ -192,7 +222,7 @@ fn add_machines(
     machines: &mut Vec<MachineSpec>,
 ) {
     let Some(hosts) = &cohort.hosts else {
-        check.wrong(&cohort.name.span(), "`hosts` is missing: add the machines' addresses");
+        check.missing(&cohort.name.span(), "`hosts` is missing: add the machines' addresses");
         return;
     };
     let before = machines.len();
@@ -202,11 +232,11 @@ fn add_machines(
             check.wrong(&at, format!("a site has at most {MACHINES_MAX} machines"));
             return;
         }
-        let mut twins: Option<(SocketAddr, Owner, usize)> = None;
+        let mut twins: BTreeMap<String, Twins> = BTreeMap::new();
         for address in hosts.addresses(port) {
             if let Some(owner) = owners.get(&address) {
-                let more = twins.take().map_or(1, |t| t.2 + 1);
-                twins = Some((address, owner.clone(), more));
+                let first = || Twins { address, at: owner.at.clone(), count: 0 };
+                twins.entry(owner.cohort.clone()).or_insert_with(first).count += 1;
                 continue;
             }
             let cohort = cohort.name.get_ref().clone();
@@ -217,15 +247,8 @@ fn add_machines(
                 excluded: false,
             });
         }
-        if let Some((address, owner, count)) = twins {
-            let line = Place::of(&check.file.text, &owner.at).line;
-            let others =
-                if count > 1 { format!(" ({count} such addresses)") } else { String::new() };
-            let message = format!(
-                "{address} is in cohort `{}` already, by line {line}{others}: take it out of one",
-                owner.cohort
-            );
-            check.wrong(&at, message);
+        for (other, twins) in &twins {
+            check.wrong(&at, twins.message(check, cohort.name.get_ref(), other));
         }
     }
     if machines.len() == before && check.problems.is_empty() {
@@ -259,7 +282,8 @@ fn read_inventory(
     let bytes = match read_bounded(&path, INVENTORY_BYTES_MAX) {
         Ok(bytes) => bytes,
         Err(e) => {
-            check.wrong(at, format!("failed to read {}: {e}", path.display()));
+            let path = path.display();
+            check.wrong(at, format!("failed to read {path} ({e}): name a readable inventory"));
             return Vec::new();
         }
     };
@@ -330,6 +354,9 @@ pub(super) fn floors(
     machines: &[MachineSpec],
 ) {
     let import = &raw.limits.import;
+    if limits.import == Power::ZERO {
+        return;
+    }
     if overhead.fixed > limits.import {
         let at = raw.site.overhead.fixed.as_ref().map_or(import.span(), Spanned::span);
         let ceiling = limits.import;
@@ -343,7 +370,9 @@ pub(super) fn floors(
     let asleep = |m: &MachineSpec| curve(m).map_or(Power::ZERO, |(_, curve)| curve.sleep());
     let floor = overhead.meter(machines.iter().map(asleep).sum());
     if floor > limits.import {
-        let message = format!("the site draws {floor} with every machine asleep: raise it");
+        let message = format!(
+            "the site draws {floor} with every machine asleep: raise it, or name fewer machines"
+        );
         check.wrong(&import.span(), message);
         return;
     }

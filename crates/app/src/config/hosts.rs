@@ -35,7 +35,7 @@ impl Hosts {
             None => (text, None),
         };
         if let Some((first, last)) = body.split_once('-') {
-            let (first, last) = (read_v4(first)?, read_v4(last)?);
+            let (first, last) = (read_v4(first, text)?, read_v4(last, text)?);
             let count = u32::from(last).checked_sub(u32::from(first));
             let count = count.ok_or_else(|| {
                 format!("the range \"{text}\" ends before it begins: swap its two addresses")
@@ -43,12 +43,9 @@ impl Hosts {
             return Ok(Self { first: IpAddr::V4(first), count: count.saturating_add(1), port });
         }
         if let Some((base, bits)) = body.split_once('/') {
-            return Self::block(read_v4(base)?, bits, port);
+            return Self::block(read_v4(base, text)?, bits, port);
         }
-        Err(format!(
-            "\"{text}\" is not an address: write 10.0.0.7, 10.0.0.7:4028, 10.0.0.1-10.0.3.250 or \
-             10.0.0.0/22"
-        ))
+        Err(no_address(text))
     }
 
     fn block(base: Ipv4Addr, bits: &str, port: Option<u16>) -> Result<Self, String> {
@@ -88,9 +85,16 @@ impl fmt::Display for Hosts {
     }
 }
 
-fn read_v4(text: &str) -> Result<Ipv4Addr, String> {
-    let text = text.trim();
-    text.parse().map_err(|_| format!("`{text}` is not an IPv4 address: write it like 10.0.0.7"))
+fn read_v4(part: &str, text: &str) -> Result<Ipv4Addr, String> {
+    part.trim().parse().map_err(|_| no_address(text))
+}
+
+/// Names are not taken: one would be looked up with every request, and may point elsewhere.
+fn no_address(text: &str) -> String {
+    format!(
+        "\"{text}\" is not an IP address: write 10.0.0.7, 10.0.0.7:4028, 10.0.0.1-10.0.3.250 or \
+         10.0.0.0/22"
+    )
 }
 
 fn read_port(text: &str) -> Result<u16, String> {

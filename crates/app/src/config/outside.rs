@@ -13,7 +13,7 @@ const DRIVERS_MAX: usize = 64;
 /// Requests one driver may have in flight.
 const CONCURRENCY_MAX: u32 = 20_000;
 /// The port of the cgminer protocol.
-const LUXOS_PORT: u16 = 4028;
+pub(super) const LUXOS_PORT: u16 = 4028;
 /// Wall time of one request, where the file names none.
 const REQUEST_BUDGET: Span = Span::seconds(2);
 /// How often watts are read, where the file names none.
@@ -87,6 +87,9 @@ pub(super) fn feeds(check: &mut Check<'_>, raw: &Named<RawFeed>) -> Vec<Feed> {
             source: source(check, &feed.source),
             stale_after: check.positive(feed.stale_after.as_ref(), stale_after),
         });
+    }
+    if all.iter().all(|f| f.role == PriceKind::DayAhead) {
+        check.warn_of("feeds", "none brings a real-time price; only `--replay` will");
     }
     all
 }

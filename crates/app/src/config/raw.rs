@@ -92,7 +92,7 @@ pub struct RawContract {
     pub kind: Spanned<String>,
     pub quantity: At<Power>,
     pub price: At<In<Price>>,
-    pub term: [At<Date>; 2],
+    pub term: Pair<At<Date>, At<Date>>,
     pub resale: RawResale,
 }
 
@@ -133,7 +133,7 @@ pub struct RawCharge {
     pub peaks: Option<RawPeaks>,
     pub rate: At<In<DemandRate>>,
     pub applies: Option<String>,
-    pub term: [At<Date>; 2],
+    pub term: Pair<At<Date>, At<Date>>,
 }
 
 /// What a charge is for.
@@ -204,7 +204,7 @@ fn yes() -> bool {
 }
 
 /// One level of a curve: power and rate of work.
-pub type RawLevel = Spanned<(Text<Power>, Text<WorkRate>)>;
+pub type RawLevel = Spanned<Pair<Text<Power>, Text<WorkRate>>>;
 
 /// `cohort.time`.
 #[derive(Debug, Default, Deserialize)]
@@ -406,6 +406,34 @@ impl<'de> Deserialize<'de> for RawHosts {
             }
         }
         deserializer.deserialize_any(Reader)
+    }
+}
+
+/// Two things in brackets; the parser alone would pass over a third.
+#[derive(Debug)]
+pub struct Pair<A, B>(pub A, pub B);
+
+impl<'de, A: Deserialize<'de>, B: Deserialize<'de>> Deserialize<'de> for Pair<A, B> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader<A, B>(PhantomData<(A, B)>);
+        impl<'de, A: Deserialize<'de>, B: Deserialize<'de>> de::Visitor<'de> for Reader<A, B> {
+            type Value = Pair<A, B>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("two values in brackets")
+            }
+
+            fn visit_seq<S: de::SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
+                let wrong = || de::Error::custom("two values are wanted here, no more, no less");
+                let first = seq.next_element()?.ok_or_else(wrong)?;
+                let second = seq.next_element()?.ok_or_else(wrong)?;
+                match seq.next_element::<de::IgnoredAny>()? {
+                    None => Ok(Pair(first, second)),
+                    Some(_) => Err(wrong()),
+                }
+            }
+        }
+        deserializer.deserialize_seq(Reader(PhantomData))
     }
 }
 

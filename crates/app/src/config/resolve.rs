@@ -4,7 +4,7 @@
 use super::error::{ConfigError, Problem, ProblemKind};
 use super::file::ConfigFile;
 use super::raw::{
-    AdderOn, At, ChargeKind, PolicyName, RawConfig, RawContract, RawLoss, RawMode, Spanned,
+    AdderOn, At, ChargeKind, Pair, PolicyName, RawConfig, RawContract, RawLoss, RawMode, Spanned,
     ValueSource,
 };
 use super::unit::{Date, In, PerPhDay, Text};
@@ -44,13 +44,17 @@ const WHOLE_PPM: i64 = 1_000_000;
 /// [`ConfigError`] holds everything found wrong, in file order.
 pub fn resolve(file: &ConfigFile, market: &MarketFacts) -> Result<Loaded, ConfigError> {
     let mut check = Check::new(file, market);
-    let loaded = check.config(&file.raw);
-    let mut problems = check.problems;
-    if problems.is_empty() {
-        return Ok(loaded);
+    let (site, hashprice) = check.config(&file.raw);
+    let Check { mut problems, mut warnings, .. } = check;
+    if !problems.is_empty() {
+        problems.sort_by(|a, b| a.order().cmp(&b.order()));
+        return Err(ConfigError::Invalid { problems });
     }
-    problems.sort_by(|a, b| a.order().cmp(&b.order()));
-    Err(ConfigError::Invalid { problems })
+    warnings.sort_by(|a, b| a.order().cmp(&b.order()));
+    let data = file.raw.site.data.as_deref();
+    let data = data.map_or(PathBuf::from(DATA_DEFAULT), |d| file.resolve_path(d));
+    let warnings = warnings.iter().map(Problem::sentence).collect();
+    Ok(Loaded { site, data, hashprice, warnings })
 }
 
 /// One pass over one file: what it found so far.
@@ -59,7 +63,7 @@ pub(super) struct Check<'a> {
     pub(super) file: &'a ConfigFile,
     market: &'a MarketFacts,
     pub(super) problems: Vec<Problem>,
-    warnings: Vec<String>,
+    warnings: Vec<Problem>,
     /// Over the file and every inventory it names.
     pub(super) hash: blake3::Hasher,
 }
@@ -76,6 +80,14 @@ impl<'a> Check<'a> {
         self.problems.push(self.file.problem(ProblemKind::Wrong, at, message.into()));
     }
 
+    /// Notes that a table lacks a key; the place is that of another key of it.
+    pub(super) fn missing(&mut self, at: &Range<usize>, message: impl Into<String>) {
+        let mut problem = self.file.problem(ProblemKind::Wrong, at, message.into());
+        let table = problem.field.rfind('.').unwrap_or(0);
+        problem.field.truncate(table);
+        self.problems.push(problem);
+    }
+
     /// Notes something of the schema that this version cannot do, with what to do instead.
     pub(super) fn not_built(&mut self, at: &Range<usize>, value: &str, instead: &str) {
         let field = self.file.fields.at(at);
@@ -85,8 +97,18 @@ impl<'a> Check<'a> {
 
     /// Notes something that is allowed and probably not meant.
     pub(super) fn warn(&mut self, at: &Range<usize>, message: &str) {
-        let problem = self.file.problem(ProblemKind::Wrong, at, message.to_owned());
-        self.warnings.push(problem.sentence());
+        self.warnings.push(self.file.problem(ProblemKind::Wrong, at, message.to_owned()));
+    }
+
+    /// The same, of a section that may not be there.
+    pub(super) fn warn_of(&mut self, section: &str, message: &str) {
+        self.warnings.push(Problem {
+            kind: ProblemKind::Wrong,
+            message: message.to_owned(),
+            field: section.to_owned(),
+            file: self.file.path.clone(),
+            place: None,
+        });
     }
 
     /// An amount, once its currency is the market's.
@@ -118,7 +140,7 @@ impl<'a> Check<'a> {
         name.clone()
     }
 
-    fn config(&mut self, raw: &RawConfig) -> Loaded {
+    fn config(&mut self, raw: &RawConfig) -> (Site, HashpriceSource) {
         let limits = self.limits(raw);
         let overhead = Overhead {
             share_ppm: raw.site.overhead.share.as_ref().map_or(0, |s| value(s).0),
@@ -162,9 +184,7 @@ impl<'a> Check<'a> {
             feeds,
             drivers,
         };
-        let data = raw.site.data.as_deref();
-        let data = data.map_or(PathBuf::from(DATA_DEFAULT), |d| self.file.resolve_path(d));
-        Loaded { site, data, hashprice, warnings: std::mem::take(&mut self.warnings) }
+        (site, hashprice)
     }
 
     fn limits(&mut self, raw: &RawConfig) -> SiteLimits {
@@ -207,7 +227,7 @@ impl<'a> Check<'a> {
     }
 
     fn block(&mut self, raw: &RawConfig, contract: &RawContract) -> Block {
-        let [first, last] = &contract.term;
+        let Pair(first, last) = &contract.term;
         if value(last) < value(first) {
             self.wrong(&last.span(), "the term ends before it begins: swap its two dates");
         }
