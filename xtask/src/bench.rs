@@ -2,7 +2,9 @@
 //!
 //! A benchmark is an example program that prints one JSON document `{bench, rows}` on its standard
 //! output; a row names its anchor, and ratios come from one run. `step` counts instructions under
-//! callgrind instead, against `xtask/budgets.toml`, because wall time is noisy on shared machines.
+//! callgrind instead, against `xtask/budgets.toml`, because wall time is noisy on shared machines:
+//! its example takes `CASE MACHINES`, prints the seconds of one step, and makes that step inside a
+//! function `measured` that is never inlined.
 
 use crate::budget::{self, Budget};
 use crate::process::{self, Show};

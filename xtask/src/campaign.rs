@@ -28,6 +28,9 @@ const LIFE_MS: (u64, u64) = (50, 5_000);
 /// One kill in so many comes without waiting for an answer: also while it starts and recovers.
 const EARLY_ONE_IN: u64 = 3;
 
+/// The exit code of a check that found something.
+const VIOLATION: i32 = 5;
+
 /// Runs the campaign asked for; whether it found nothing.
 pub fn task(args: &[&str]) -> Result<bool> {
     let Some((name, options)) = args.split_first() else {
@@ -147,10 +150,19 @@ impl Gate {
         out["seq"].as_u64()
     }
 
-    /// The last place in the journal, once all of it has been checked.
+    /// The last place in the journal, once all of it has been checked. A torn end is what a kill
+    /// may leave; any other damage is a fault.
     fn verify(&self) -> Result<u64> {
-        let out = self.ask(&["journal", "verify", "--format", "json"])?;
-        out["last_seq"].as_u64().context("journal verify tells no last_seq")
+        let mut command = Command::new(&self.program);
+        command.args(["journal", "verify", "--format", "json", "--data"]).arg(self.data());
+        let done = process::run(&mut command, ASK_MAX, Show::No)?;
+        let verdict: Value = serde_json::from_str(&done.out)
+            .with_context(|| format!("journal verify told no JSON, {}", done.fault()))?;
+        let is_torn_only = done.code == Some(VIOLATION)
+            && verdict["damage"].as_array().is_some_and(Vec::is_empty)
+            && !verdict["torn"].is_null();
+        ensure!(done.ok() || is_torn_only, "the journal is damaged, {}: {verdict}", done.fault());
+        verdict["last_seq"].as_u64().context("journal verify tells no last_seq")
     }
 
     /// Runs all that was journaled through the engine again.
@@ -176,15 +188,15 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    /// A stand-in for headgate that answers as told; what the campaign makes of it.
-    fn campaign(name: &str, seq: u64, last_seq: u64, replay: u8) -> Vec<String> {
+    /// What the campaign makes of a stand-in for headgate that tells of event 42, and whose
+    /// journal and replay answer with this script.
+    fn campaign(name: &str, journal: &str, replay: &str) -> Vec<String> {
         let target = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
         let program = target.join("release/headgate");
         std::fs::create_dir_all(target.join("release")).unwrap();
         let script = format!(
-            "#!/bin/sh\ncase $1 in\n demo) exec sleep 600;;\n\
-             status) echo '{{\"seq\": {seq}}}';;\n journal) echo '{{\"last_seq\": {last_seq}}}';;\n\
-             replay) exit {replay};;\nesac\n"
+            "#!/bin/sh\ncase $1 in\n demo) exec sleep 600;;\n status) echo '{{\"seq\": 42}}';;\n\
+             journal) {journal};;\n replay) {replay};;\nesac\n"
         );
         std::fs::write(&program, script).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -198,17 +210,27 @@ mod tests {
         faults
     }
 
+    const WHOLE: &str = r#"echo '{"last_seq": 42, "torn": null, "damage": []}'"#;
+
     #[test]
     fn a_journal_that_keeps_what_was_told_passes() {
-        assert_eq!(campaign("keeps", 41, 42, 0), [""; 0]);
+        assert_eq!(campaign("keeps", WHOLE, "exit 0"), [""; 0]);
+        let torn = r#"echo '{"last_seq": 42, "torn": {"offset": 9}, "damage": []}'; exit 5"#;
+        assert_eq!(campaign("torn", torn, "exit 0"), [""; 0]);
     }
 
     #[test]
-    fn a_lost_event_and_a_different_replay_are_found() {
-        let lost = campaign("loses", 42, 41, 0);
-        assert!(lost[0].contains("round 1: event 42 was told, 41 is kept"), "{lost:?}");
-        let differs = campaign("differs", 41, 41, 5);
-        assert!(differs[0].contains("the replay differs, exit code 5"), "{differs:?}");
+    fn a_lost_event_damage_and_a_different_replay_are_found() {
+        let check = |name, journal, replay, expect| {
+            let faults = campaign(name, journal, replay);
+            assert!(faults[0].contains(expect), "{faults:?}");
+        };
+        let lost = r#"echo '{"last_seq": 41, "torn": null, "damage": []}'"#;
+        check("loses", lost, "exit 0", "round 1: event 42 was told, 41 is kept");
+        let flipped = r#"echo '{"last_seq": 42, "torn": {}, "damage": [{"offset": 9}]}'; exit 5"#;
+        check("flipped", flipped, "exit 0", "the journal is damaged, exit code 5");
+        check("fails", "exit 1", "exit 0", "journal verify told no JSON, exit code 1");
+        check("differs", WHOLE, "exit 5", "the replay differs, exit code 5");
     }
 
     #[test]
