@@ -188,4 +188,4 @@ impl Driver for FleetDriver {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

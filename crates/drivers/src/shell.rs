@@ -155,3 +155,6 @@ async fn exchange(address: SocketAddr, bytes: &[u8]) -> Result<Vec<u8>, Failure>
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

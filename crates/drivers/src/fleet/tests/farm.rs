@@ -242,6 +242,9 @@ impl Played {
     }
 }
 
+/// Whose request lands, and how.
+type Landing = (MachineId, Result<Vec<u8>, Failure>);
+
 /// A driver with its machines and its clock.
 #[derive(Debug)]
 pub struct Farm {
@@ -252,7 +255,7 @@ pub struct Farm {
     pub last: Option<TelemetryBatch>,
     pub most_in_flight: usize,
     reported: BTreeMap<MachineId, MachineReport>,
-    wire: BTreeMap<(Time, RequestId), (MachineId, Result<Vec<u8>, Failure>)>,
+    wire: BTreeMap<(Time, RequestId), Landing>,
     wake: Option<Time>,
     last_batch: Time,
 }

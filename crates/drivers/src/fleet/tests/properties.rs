@@ -76,8 +76,12 @@ fn play(acts: Vec<Act>) -> Farm {
     farm
 }
 
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn every_command_ends_exactly_once(acts in acts()) {
