@@ -142,7 +142,6 @@ fn an_outcome_and_a_segment_keep_their_bytes() {
 }
 
 fn site() -> Site {
-    let ramp = |mw: i64, per| Some(Ramp { power: Power(mw * 1_000_000), per });
     Site {
         name: "Pecos 1".into(),
         config_hash: "ab".into(),
@@ -155,12 +154,7 @@ fn site() -> Site {
         },
         point: SettlementPoint { name: "LZ_WEST".into(), kind: "LZ".into() },
         overhead: Overhead { share_ppm: 40_000, fixed: Power(150_000) },
-        limits: SiteLimits {
-            import: Power(7_000_000),
-            ramp_up: ramp(1, Span::minutes(1)),
-            ramp_down: None,
-            step: ramp(2, Span::seconds(5)),
-        },
+        limits: limits(),
         blocks: vec![Block {
             quantity: Power(5_000_000),
             price: Price(28_000_000),
@@ -216,6 +210,16 @@ fn site() -> Site {
             meter_hold: Span::seconds(10),
             telemetry_hold: Span::seconds(90),
         },
+    }
+}
+
+fn limits() -> SiteLimits {
+    let ramp = |mw: i64, per| Some(Ramp { power: Power(mw * 1_000_000), per });
+    SiteLimits {
+        import: Power(7_000_000),
+        ramp_up: ramp(1, Span::minutes(1)),
+        ramp_down: None,
+        step: ramp(2, Span::seconds(5)),
     }
 }
 

@@ -234,13 +234,17 @@ fn a_verdict_reads_well() {
     mem.flip(&names[2].0, 3, 4);
     let (last, length) = names.last().unwrap();
     disk.truncate(last, length - 3).unwrap();
-    insta::assert_snapshot!(verify(disk).unwrap(), @r#"
-113 events and 37 outcomes (16 late) in 5 segments, 14571 bytes
-torn end: 35 bytes of an unfinished write at `journal-00000000000000000177.hgj`, byte 1817, record 32: the record needs 38 bytes and the file has 35 more
-damaged: `journal-00000000000000000045.hgj`, byte 266, record 4: the checksum does not match
-damaged: `journal-00000000000000000089.hgj`, byte 0, record 0: the segment's header is damaged
-DAMAGED
-"#);
+    let told = verify(disk).unwrap().to_string().replace("`, byte", "`,\n  byte");
+    insta::assert_snapshot!(told, @r"
+    113 events and 37 outcomes (16 late) in 5 segments, 14571 bytes
+    torn end: 35 bytes of an unfinished write at `journal-00000000000000000177.hgj`,
+      byte 1817, record 32: the record needs 38 bytes and the file has 35 more
+    damaged: `journal-00000000000000000045.hgj`,
+      byte 266, record 4: the checksum does not match
+    damaged: `journal-00000000000000000089.hgj`,
+      byte 0, record 0: the segment's header is damaged
+    DAMAGED
+    ");
 }
 
 #[test]
