@@ -1,1 +1,21 @@
-//! Placeholder replaced by the crate's first module.
+//! A pretend world: a farm of machines with real curves, ramps and faults, behind their real
+//! protocol.
+//!
+//! [`farm`] is the physics and the true meter, driven by whatever time it is given;
+//! `luxos_api` answers one request as a machine would; [`serve`] puts it on loopback sockets.
+#![deny(missing_docs)]
+
+pub mod address;
+pub mod farm;
+mod json;
+mod luxos_api;
+mod luxos_reads;
+pub mod machine;
+pub mod models;
+pub mod ramp;
+pub mod rng;
+pub mod serve;
+
+pub mod spec;
+
+pub use luxos_api::{ApiAnswer, SESSION_LIFE};
