@@ -1,0 +1,200 @@
+//! Times `Engine::step` on a big site: `step_bench [MACHINES] [CASE] [--repeat N]`.
+//!
+//! Cases: `idle` is a tick in which nothing changed since the start, `after` the same an hour
+//! after every machine was switched, `all` a price at which every machine changes, `batch` a
+//! telemetry batch in which every machine reports. Under `valgrind --tool=callgrind` the
+//! instructions of one step are the difference of two runs over the difference of their repeats,
+//! for what comes before the first repeat is the same in both.
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a bench measures time")]
+
+use headgate_core::engine::{Engine, Step};
+use headgate_core::event::{Event, FeedId, Stamped};
+use headgate_core::fleet::{
+    CohortId, CohortSum, DriverId, Level, Link, MachineId, MachineReport, OperatingPoint,
+    PowerCurve, TargetPhase, TelemetryBatch,
+};
+use headgate_core::market::{PriceKind, PriceRow};
+use headgate_core::site::Site;
+use headgate_core::testing::{s19k_curve, site};
+use headgate_core::time::{Interval, Span, Time};
+use headgate_core::units::{Power, Price, Rate};
+use std::time::Instant;
+
+/// Cohorts of the benched site.
+const COHORTS: u16 = 4;
+/// Start of the benched day.
+const START: Time = Time::from_seconds(1_724_198_400);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Idle,
+    After,
+    All,
+    Batch,
+}
+
+/// An engine with what it is told.
+#[derive(Clone)]
+struct Bench {
+    engine: Engine,
+    now: Time,
+    seq: u64,
+}
+
+impl Bench {
+    fn feed(&mut self, event: Event) -> Step {
+        self.seq += 1;
+        self.engine.step(&Stamped { seq: self.seq, at: self.now, event })
+    }
+
+    fn price(&self, usd: i64) -> Event {
+        let interval = Interval::starting(self.now, Span::minutes(5));
+        let rows = vec![PriceRow { interval, price: Price(usd * 1_000_000), known_at: self.now }];
+        Event::Prices { feed: FeedId(0), kind: PriceKind::Dispatch, rows }
+    }
+
+    /// Every machine proves to be where it was told to be, a little off its curve.
+    fn batch(&self, site: &Site, level: Level) -> Event {
+        let generation = self.engine.generation();
+        let mut sums: Vec<CohortSum> = (0..COHORTS).map(|c| self.no_sum(c)).collect();
+        let mut machines = Vec::with_capacity(site.machines.len());
+        for (machine, spec) in site.machines() {
+            let point = site.cohort(spec.cohort).curve.at(level);
+            let noise = i64::from(machine.0.wrapping_mul(2_654_435_761) >> 26) - 32;
+            let watts = Power((point.power.0 + noise).max(0));
+            let sum = &mut sums[usize::from(spec.cohort.0)];
+            sum.heard += 1;
+            sum.power += watts;
+            sum.rate += point.rate;
+            machines.push(MachineReport {
+                machine,
+                generation,
+                phase: TargetPhase::Confirmed,
+                link: Link::Fresh,
+                answer: None,
+                declared: None,
+                watts: Some(watts),
+                measured_at: Some(self.now),
+            });
+        }
+        let (driver, at) = (DriverId(0), self.now);
+        Event::Telemetry(TelemetryBatch { driver, at, cohorts: sums, machines })
+    }
+
+    fn no_sum(&self, cohort: u16) -> CohortSum {
+        CohortSum {
+            cohort: CohortId(cohort),
+            heard: 0,
+            silent: 0,
+            power: Power::ZERO,
+            rate: Rate::ZERO,
+            oldest: Some(self.now),
+        }
+    }
+}
+
+/// A site of four models that differ in efficiency.
+fn big_site(machines: usize) -> Site {
+    let mut site = site(machines);
+    let base = site.cohorts[0].clone();
+    site.cohorts.clear();
+    for c in 0..COHORTS {
+        let mut cohort = base.clone();
+        cohort.name = format!("model{c}");
+        let worse = 1000 + 60 * i64::from(c);
+        let points: Vec<OperatingPoint> = s19k_curve().levels()[1..]
+            .iter()
+            .map(|p| OperatingPoint { power: Power(p.power.0 * worse / 1000), rate: p.rate })
+            .collect();
+        cohort.curve = PowerCurve::new(Power(30), &points).expect("the curve rises");
+        site.cohorts.push(cohort);
+    }
+    let each = machines.div_ceil(usize::from(COHORTS)).max(1);
+    for (i, m) in site.machines.iter_mut().enumerate() {
+        m.cohort = CohortId(u16::try_from(i / each).expect("there are four cohorts"));
+    }
+    site
+}
+
+/// The engine before the first repeat, and the top level of its cohorts.
+fn prepare(site: &Site, case: Case) -> Bench {
+    let top = site.cohorts[0].curve.top();
+    let mut b = Bench { engine: Engine::new(), now: START, seq: 0 };
+    b.feed(Event::Started { version: "bench".into(), epoch: 1 });
+    b.feed(Event::Configured(Box::new(site.clone())));
+    b.feed(b.price(20));
+    b.feed(b.batch(site, top));
+    b.feed(Event::Tick);
+    if case == Case::After {
+        b.feed(b.price(9000));
+        b.feed(b.batch(site, Level::SLEEP));
+        b.now += Span::hours(1);
+        b.feed(b.price(9000));
+        b.feed(b.batch(site, Level::SLEEP));
+        b.feed(Event::Tick);
+    }
+    b
+}
+
+fn main() {
+    let mut words = Vec::new();
+    let mut repeat = 20u32;
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        if arg == "--repeat" {
+            repeat = args.next().and_then(|n| n.parse().ok()).unwrap_or(repeat);
+        } else {
+            words.push(arg);
+        }
+    }
+    let machines = words.first().and_then(|w| w.parse().ok()).unwrap_or(100_000);
+    let case = match words.get(1).map_or("idle", String::as_str) {
+        "idle" => Case::Idle,
+        "after" => Case::After,
+        "all" => Case::All,
+        "batch" => Case::Batch,
+        other => {
+            eprintln!("unknown case {other:?}: give idle, after, all or batch");
+            std::process::exit(2);
+        }
+    };
+    run(&big_site(machines), case, repeat);
+}
+
+fn run(site: &Site, case: Case, repeat: u32) {
+    let prepared = prepare(site, case);
+    let mut bench = prepared.clone();
+    let mut took = Vec::new();
+    let mut changes = 0;
+    for _ in 0..repeat {
+        let event = match case {
+            Case::Idle | Case::After => {
+                bench.now += Span::millis(1);
+                Event::Tick
+            }
+            Case::All => {
+                bench = prepared.clone();
+                bench.now += Span::seconds(1);
+                bench.price(9000)
+            }
+            Case::Batch => {
+                bench.now += Span::millis(1);
+                bench.batch(site, site.cohorts[0].curve.top())
+            }
+        };
+        let from = Instant::now();
+        let step = bench.feed(event);
+        took.push(from.elapsed());
+        changes = step.plan.map_or(0, |p| p.changes.len());
+    }
+    took.sort();
+    let us = |i: usize| took.get(i).map_or(0, std::time::Duration::as_micros);
+    println!(
+        "{{\"case\":\"{case:?}\",\"machines\":{},\"repeat\":{repeat},\"changes\":{changes},\
+         \"median_us\":{},\"least_us\":{},\"most_us\":{}}}",
+        site.machines.len(),
+        us(took.len() / 2),
+        us(0),
+        us(took.len().saturating_sub(1)),
+    );
+}
