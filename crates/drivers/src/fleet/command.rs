@@ -1,7 +1,7 @@
 //! From a plan's change to a command on the wire, its answer, its one retry and its proof.
 
 use super::FleetDriver;
-use super::machine::{Bar, Command, Kind, Profile, Reading, Stage, Want};
+use super::machine::{Bar, CohortState, Command, Kind, Profile, Reading, Stage, Want};
 use super::wire::Queue;
 use crate::cgminer::{ReplyError, WORDS_MAX, words};
 use crate::luxos::{Conversation, Goal, Turn};
@@ -35,8 +35,6 @@ impl FleetDriver {
             Some("excluded: in repair, never commanded")
         } else if plan.generation < machine.generation {
             Some("an older plan came after a newer one")
-        } else if self.now >= plan.valid_until {
-            Some("the plan's lease had run out when it came")
         } else if !cohort.has(change.level) {
             Some("the plan names a level this machine does not have")
         } else {
@@ -47,13 +45,11 @@ impl FleetDriver {
         }
         let machine = &mut self.machines[m as usize];
         let was_at_rest = machine.at_rest();
-        let phase_before = machine.want.map_or(machine.phase, |w| w.phase_before);
         machine.generation = plan.generation;
         let want = Want {
             level: change.level,
             generation: plan.generation,
             valid_until: plan.valid_until,
-            phase_before,
         };
         self.wants += usize::from(machine.want.replace(want).is_none());
         self.counts.open += u64::from(was_at_rest);
@@ -140,7 +136,6 @@ impl FleetDriver {
             level: want.level,
             generation: want.generation,
             valid_until: want.valid_until,
-            phase_before: want.phase_before,
             talk: Conversation::new(goal, session),
             stage: Stage::Talking,
             tries: 0,
@@ -160,11 +155,22 @@ impl FleetDriver {
     fn lapse(&mut self, m: u32, want: Want) {
         let machine = &mut self.machines[m as usize];
         machine.want = None;
-        let (open, logoff) = (machine.command.is_some(), machine.session.is_some());
+        let open = machine.command.is_some();
         self.wants -= 1;
         self.counts.open -= u64::from(!open);
-        self.set_phase(m, want.phase_before);
+        self.lapsed(m, want.level);
+    }
+
+    /// The engine takes the target as given, so it must hear that it was not; only watts that
+    /// agree with that very target may still make it so.
+    fn lapsed(&mut self, m: u32, level: Level) {
+        let machine = &mut self.machines[m as usize];
+        let cohort = &self.cohorts[usize::from(machine.kind)];
+        machine.target = Some(level);
+        machine.bar = bar(cohort, machine.watts, level);
+        let logoff = machine.session.is_some();
         self.because(m, "its lease ran out before it could be told");
+        self.set_phase(m, TargetPhase::Unavailable);
         if logoff {
             self.enqueue(m, Queue::Logoff);
         }
@@ -214,17 +220,13 @@ impl FleetDriver {
         let machine = &mut self.machines[m as usize];
         let Some(mut command) = machine.command.take() else { return };
         machine.session = command.talk.take_session();
-        let (open, logoff) = (machine.want.is_some(), machine.session.is_some());
+        let open = machine.want.is_some();
         self.leave_stage(&command);
         if open {
             return self.line_up(m);
         }
         self.counts.open -= 1;
-        self.because(m, "its lease ran out before it could be told");
-        self.set_phase(m, command.phase_before);
-        if logoff {
-            self.enqueue(m, Queue::Logoff);
-        }
+        self.lapsed(m, command.level);
     }
 
     /// Takes a command into the counts, once, and notes what the machine is told.
@@ -243,10 +245,8 @@ impl FleetDriver {
             Some(from) => target <= from,
             None => command.level == Level::SLEEP,
         };
-        machine.bar = match command.level {
-            Level::SLEEP => Bar::None,
-            level => cohort.bar(machine.watts, level),
-        };
+        machine.bar = bar(cohort, machine.watts, command.level);
+        machine.target = Some(command.level);
         machine.told = Some((command.level, command.generation, self.now));
     }
 
@@ -470,6 +470,10 @@ impl FleetDriver {
             machine.reason = Some(words(why, 2 * WORDS_MAX).into());
         }
     }
+}
+
+fn bar(cohort: &CohortState, watts: Option<i64>, level: Level) -> Bar {
+    if level == Level::SLEEP { Bar::None } else { cohort.bar(watts, level) }
 }
 
 /// The next whole second: what is due together goes out together.

@@ -58,8 +58,6 @@ pub(super) struct Want {
     pub level: Level,
     pub generation: u64,
     pub valid_until: Time,
-    /// The phase to go back to should it never get on the wire.
-    pub phase_before: TargetPhase,
 }
 
 /// Where a command stands.
@@ -79,8 +77,6 @@ pub(super) struct Command {
     pub level: Level,
     pub generation: u64,
     pub valid_until: Time,
-    /// The phase to go back to should it never be said.
-    pub phase_before: TargetPhase,
     pub talk: Conversation,
     pub stage: Stage,
     /// Failed tries.
@@ -136,6 +132,8 @@ pub(super) struct Machine {
     pub want: Option<Want>,
     pub session: Option<SessionId>,
     pub told: Option<(Level, u64, Time)>,
+    /// Level of the last target under way, or of one that lapsed: what watts are held against.
+    pub target: Option<Level>,
     pub answer: Option<(Answer, Time)>,
     pub declared: Option<(Declared, Time)>,
     /// Level of the profile last set or told; `None` when unknown.
@@ -183,6 +181,7 @@ impl Machine {
             want: None,
             session: None,
             told: None,
+            target: None,
             answer: None,
             declared: None,
             profile: None,

@@ -299,8 +299,8 @@ impl FleetDriver {
     fn watch(&mut self, m: u32, watts: i64) {
         let machine = &mut self.machines[m as usize];
         let cohort = &self.cohorts[usize::from(machine.kind)];
-        let (agrees, leaves) = match (machine.told, machine.found) {
-            (Some((level, _, _)), _) => {
+        let (agrees, leaves) = match (machine.target, machine.found) {
+            (Some(level), _) => {
                 (cohort.agrees(level, watts, machine.bar), cohort.leaves(level, watts))
             }
             // Never told anything: only falling asleep or waking by itself is news.

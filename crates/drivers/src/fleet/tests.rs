@@ -163,6 +163,10 @@ fn an_older_plan_is_refused_and_a_late_one_never_sent() {
     insta::assert_snapshot!(check(&mut farm), @"1 = 1+0+0 = 1+0+0+0");
     assert_eq!(farm.machines[0].commands, ["sleep"]);
     assert!(farm.machines[1].commands.is_empty());
+    // The engine took it as told: it must hear that it was not, whatever the watts say of before.
+    farm.run_for(Span::minutes(1));
+    let late = farm.reported(1);
+    assert_eq!((late.generation, late.phase), (6, TargetPhase::Unavailable));
 }
 
 #[test]
