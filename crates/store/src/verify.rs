@@ -92,14 +92,13 @@ impl fmt::Display for Verdict {
 pub fn verify(disk: Arc<dyn Disk>) -> Result<Verdict, JournalError> {
     let mut verdict = Verdict::default();
     let names = disk.list().map_err(failed("list", "*"))?;
-    let names: Vec<_> = names.into_iter().filter(|n| resembles_segment(n)).collect();
+    let (names, strays): (Vec<_>, Vec<_>) =
+        names.into_iter().filter(|n| resembles_segment(n)).partition(|n| first_seq_of(n).is_some());
+    for file in strays {
+        verdict.add(Damage { file, offset: 0, record: 0, defect: Defect::Name });
+    }
     let mut end = None;
     for (i, name) in names.iter().enumerate() {
-        if first_seq_of(name).is_none() {
-            let file = name.clone();
-            verdict.add(Damage { file, offset: 0, record: 0, defect: Defect::Name });
-            continue;
-        }
         let mut scan = Scan::open(&disk, name).map_err(failed("read", name))?;
         verdict.segments += 1;
         verdict.bytes += scan.length;

@@ -220,10 +220,15 @@ fn a_lost_end_is_found_by_its_snapshot() {
 #[test]
 fn a_file_that_only_looks_like_a_segment_is_found() {
     let disk = two_hundred();
-    disk.create("journal-1.hgj").unwrap();
+    // One sorts before the segments and one behind them: neither changes what is said of these.
+    disk.create("journal-0.hgj").unwrap();
+    disk.create("journal-x.hgj").unwrap();
+    let (last, length) = segments(&disk).into_iter().rev().nth(1).unwrap();
+    disk.truncate(&last, length - 1).unwrap();
     let verdict = verify(disk).unwrap();
-    assert_eq!(verdict.damage.len(), 1, "{verdict}");
-    assert_eq!(verdict.damage[0].defect, Defect::Name);
+    let defects: Vec<_> = verdict.damage.iter().map(|d| d.defect.clone()).collect();
+    assert_eq!(defects, [Defect::Name, Defect::Name], "{verdict}");
+    assert_eq!(verdict.torn.map(|c| c.why.file), Some(last));
 }
 
 #[test]
