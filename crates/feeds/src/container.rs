@@ -116,6 +116,9 @@ fn unzip<R: Read + Seek>(
         let what = format!("the zip has {} files", archive.len());
         return Err(whole(what, "split it into smaller ones"));
     }
+    if archive.index_for_name("[Content_Types].xml").is_some() {
+        return Err(whole("it is a workbook".into(), "save its sheet as CSV, or fetch the CSV"));
+    }
     let mut taken = 0usize;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(|e| zip_failed(name, e))?;
@@ -158,7 +161,7 @@ fn zip_failed(name: &str, e: zip::result::ZipError) -> FeedError {
     match e {
         zip::result::ZipError::Io(e) => failed(name, Container::Zip, e),
         // The directory of a zip is at its end: without one the end is missing.
-        e @ zip::result::ZipError::InvalidArchive(_) if e.to_string().contains("end of") => {
+        e @ zip::result::ZipError::InvalidArchive(_) if e.to_string().contains("EOCD") => {
             let (file, container) = (name.to_owned(), "zip");
             FeedError::Truncated { file, container, source: Box::new(e) }
         }

@@ -261,7 +261,7 @@ impl Follower {
         match self.parser {
             Some(wanted) if !alike(wanted, parsed.kind) => Err(FeedError::Whole {
                 file: file.to_owned(),
-                what: format!("it is a {} file where {wanted} is expected", parsed.kind),
+                what: format!("it is of kind {} where {wanted} is expected", parsed.kind),
                 mend: "put it where its own feed looks, or change the feed's kind".into(),
             }),
             _ => Ok(parsed),

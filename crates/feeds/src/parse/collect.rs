@@ -20,6 +20,7 @@ pub(super) struct Collector<'a> {
     key: Vec<u8>,
     series: Vec<Series>,
     rows: usize,
+    known: Option<(Interval, Time)>,
     beyond: Option<Extreme>,
     seen: BTreeSet<Vec<u8>>,
     notes: Vec<Note>,
@@ -45,6 +46,7 @@ impl<'a> Collector<'a> {
             key: Vec::new(),
             series: Vec::new(),
             rows: 0,
+            known: None,
             beyond: None,
             seen: BTreeSet::new(),
             notes: Vec::new(),
@@ -95,14 +97,14 @@ impl<'a> Collector<'a> {
             let what = format!("there are more than {ROWS_MAX} rows");
             return Err((what, "name the point wanted, or split the file".into()));
         }
-        let known_at = match self.series[at].rows.last() {
-            // Rows of one interval and kind share their moment, as do the hours of one auction
-            // day; only the first of them needs the calendar.
-            Some(last) if last.interval == interval => last.known_at,
-            _ => self
-                .market
-                .known_at(price_kind, interval)
-                .expect("a kind the market has not was refused with the header"),
+        let known_at = match self.known {
+            // The points of one interval come in a row, and the calendar is slow.
+            Some((last, known_at)) if last == interval => known_at,
+            _ => {
+                let found = self.market.known_at(price_kind, interval);
+                let found = found.expect("a kind the market has not was refused at the header");
+                self.known.insert((interval, found)).1
+            }
         };
         if let Some(bound) = self.market.beyond(interval.start, price) {
             self.note_beyond(name, interval.start, price, bound);
@@ -176,17 +178,18 @@ impl<'a> Collector<'a> {
     fn tell(&mut self, file: &str, unordered: u64, duplicates: u64, gaps: &Gaps) {
         let mut note = |kind, count, text| self.notes.push(Note { kind, count, text });
         if duplicates > 0 {
-            let text = format!("{file}: {duplicates} rows came again; the last of each counts");
+            let text =
+                format!("{file}: rows that came again: {duplicates}; the last of each counts");
             note(NoteKind::Duplicate, duplicates, text);
         }
         if unordered > 0 {
-            let text = format!("{file}: {unordered} rows were out of time order and were sorted");
+            let text = format!("{file}: rows out of time order, now sorted: {unordered}");
             note(NoteKind::Unordered, unordered, text);
         }
         if let Some(longest) = gaps.longest {
             let (missing, places) = (gaps.missing, gaps.places);
             let text = format!(
-                "{file}: {missing} intervals are missing in {places} gaps, the longest {longest}"
+                "{file}: intervals missing: {missing}; gaps: {places}, the longest {longest}"
             );
             note(NoteKind::Gap, missing, text);
         }
@@ -197,8 +200,8 @@ impl<'a> Collector<'a> {
             };
             let (price, count, point, start) = (e.price, e.count, &e.point, e.start);
             let text = format!(
-                "{file}: {count} prices lie beyond the dated bounds and were kept, the farthest \
-                 {price} at {point} {start}, {side} of {bound}"
+                "{file}: prices beyond the dated bounds, all of them kept: {count}; the farthest \
+                 is {price} at {point} {start}, {side} of {bound}"
             );
             self.notes.push(Note { kind: NoteKind::Beyond, count, text });
         }

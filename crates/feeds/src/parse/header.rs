@@ -232,12 +232,18 @@ fn unknown(file: &str, header: &ByteRecord, columns: &Columns) -> FeedError {
     let bare = wide.map_or(0, |(_, fields)| fields.len());
     let (what, mend) = match (nearest, wide) {
         (Some((_, found, kind, missing)), _) if found > bare => {
-            let plural = if missing.len() == 1 { "column" } else { "columns" };
-            let what = format!("the {plural} {} of a {kind} file is missing", missing.join(", "));
+            let one = missing.len() == 1;
+            let names = missing.join(", ");
+            let (plural, are) = if one { ("column", "is") } else { ("columns", "are") };
+            let what = format!(
+                "a file of kind {kind} is recognised, but the {plural} {names} {are} missing"
+            );
             (what, "fetch the file again, or put its header right".to_owned())
         }
         (_, Some((kind, _))) => (
-            format!("a {kind} file needs a column for each point, and none is named in capitals"),
+            format!(
+                "a file of kind {kind} needs a column for each point, and none is named in capitals"
+            ),
             "name the columns by point, for example HB_WEST".to_owned(),
         ),
         _ => {

@@ -146,7 +146,7 @@ impl<'a> RowReader<'a> {
         let own = kind.price_kind();
         let price_kind = match self.options.kind {
             Some(asked) if asked != own && !kind.takes_any_price_kind() => {
-                let what = format!("a {kind} file holds {} prices", label(own));
+                let what = format!("a file of kind {kind} holds {} prices", label(own));
                 return Err(whole(file, &what, &format!("do not call it {}", label(asked))));
             }
             asked => asked.unwrap_or(own),
@@ -168,7 +168,7 @@ impl<'a> RowReader<'a> {
             When::Utc { .. } | When::Index { .. } => true,
         };
         if !fits || self.market.step(price_kind).is_none() {
-            let what = format!("a {kind} file does not go with the rules of market {name}");
+            let what = format!("a file of kind {kind} does not go with the rules of market {name}");
             return Err(whole(file, &what, "name the market the file is from"));
         }
         Ok(price_kind)
