@@ -60,7 +60,8 @@ impl Twins {
             return format!("cohort `{cohort}` has {address}{more} twice (line {line}): keep one");
         }
         format!(
-            "{address}{more} of cohort `{cohort}` is in cohort `{other}` too (line {line}): keep one"
+            "{address}{more} of cohort `{cohort}` is in cohort `{other}` too (line {line}): \
+             keep one"
         )
     }
 }

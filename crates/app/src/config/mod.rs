@@ -21,7 +21,7 @@ pub use file::ConfigFile;
 pub use resolve::resolve;
 
 use headgate_core::site::{MarketRule, Site};
-use headgate_core::units::Money;
+use headgate_core::units::{Money, Power};
 use std::path::{Path, PathBuf};
 
 /// What the configuration needs of the market file it names.
@@ -67,7 +67,9 @@ pub fn load(
     market: &dyn Fn(&str) -> Result<MarketFacts, String>,
 ) -> Result<Loaded, ConfigError> {
     let file = ConfigFile::read(path)?;
-    match market(file.market()) {
+    let name = file.market();
+    let path = file.resolve_path(Path::new(name)).display().to_string();
+    match market(if name.ends_with(".toml") { &path } else { name }) {
         Ok(facts) => resolve(&file, &facts),
         Err(why) => {
             let at = file.raw.site.market.span();
@@ -75,4 +77,12 @@ pub fn load(
             Err(ConfigError::Invalid { problems })
         }
     }
+}
+
+/// Reads a power as a person writes it on a command line, for example `7 MW`.
+///
+/// # Errors
+/// One sentence that says what is wrong and how it is written.
+pub fn power(text: &str) -> Result<Power, String> {
+    unit::read(text)
 }

@@ -217,6 +217,33 @@ fn quantities_are_exact() {
     check("1200.5 tokens/s", |r: WorkRate| r.rate.0, Ok(1_200_500));
 }
 
+#[test]
+fn a_power_on_the_command_line_is_read_like_one_in_the_file() {
+    use headgate_core::units::Power;
+    assert_eq!(super::power("2.5 MW"), Ok(Power(2_500_000)));
+    insta::assert_snapshot!(
+        super::power("2.5").unwrap_err(),
+        @r#""2.5" is not a power: the unit is missing (one of W, kW, MW, GW); write it like "7 MW""#
+    );
+}
+
+#[test]
+fn a_market_in_a_file_is_looked_for_beside_the_configuration() {
+    let text = std::fs::read_to_string(root().join("tests/configs/valid/minimal.toml")).unwrap();
+    let folder = std::env::temp_dir().join(format!("headgate-market-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("site.toml");
+    std::fs::write(&path, text.replace("\"ercot\"", "\"mine.toml\"")).unwrap();
+    let asked = std::cell::RefCell::new(String::new());
+    let loaded = load(&path, &|name| {
+        *asked.borrow_mut() = name.to_owned();
+        market("ercot")
+    });
+    std::fs::remove_dir_all(&folder).unwrap();
+    loaded.unwrap();
+    assert_eq!(asked.into_inner(), folder.join("mine.toml").display().to_string());
+}
+
 proptest::proptest! {
     #[test]
     fn powers_survive_their_text(watts in 0i64..1_000_000_000_000) {
@@ -240,8 +267,8 @@ proptest::proptest! {
         let chars: Vec<char> = example.chars().collect();
         let from = ((chars.len() as f64) * at) as usize;
         let to = (from + cut).min(chars.len());
-        let text: String =
-            chars[..from].iter().copied().chain(typed.chars()).chain(chars[to..].iter().copied()).collect();
+        let (before, after) = (chars[..from].iter().copied(), chars[to..].iter().copied());
+        let text: String = before.chain(typed.chars()).chain(after).collect();
         let read = ConfigFile::parse(Path::new("site.toml"), text.clone());
         let facts = market("ercot").unwrap();
         let Err(error) = read.and_then(|file| resolve(&file, &facts)) else { return Ok(()) };

@@ -59,14 +59,18 @@ impl<'de, T: Quantity> Deserialize<'de> for Text<T> {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                T::read(text).map(Text).map_err(|why| {
-                    let (what, like) = (T::WHAT, T::LIKE);
-                    E::custom(format!("\"{text}\" is not {what}: {why}; write it like \"{like}\""))
-                })
+                read(text).map(Text).map_err(E::custom)
             }
         }
         deserializer.deserialize_str(Reader(PhantomData))
     }
+}
+
+/// Reads a quantity; the error is a whole sentence with the mend.
+pub fn read<T: Quantity>(text: &str) -> Result<T, String> {
+    let (what, like) = (T::WHAT, T::LIKE);
+    T::read(text)
+        .map_err(|why| format!("\"{text}\" is not {what}: {why}; write it like \"{like}\""))
 }
 
 /// Something in a currency; whether it is the market's is checked when the market is known.
