@@ -15,19 +15,6 @@ if [ -n "$(ip -4 route show; ip -6 route show default)" ]; then
 fi
 ip link set lo up
 
-log=$(mktemp)
-"$headgate" simfarm --port 4028 --machines 40 --seed 1 >"$log" 2>&1 &
-farm=$!
-trap 'kill "$farm" 2>/dev/null || true; wait "$farm" 2>/dev/null || true; rm -f "$log"' EXIT
-
-for _ in $(seq 100); do
-  if (exec 3<>/dev/tcp/127.1.0.1/4028) 2>/dev/null; then break; fi
-  if ! kill -0 "$farm" 2>/dev/null; then
-    echo "run.sh: the farm ended by itself:" >&2
-    cat "$log" >&2
-    exit 1
-  fi
-  sleep 0.1
-done
-
-"$python" "$here/drive_luxos.py"
+# The first 40 % of a mixed farm are the machines that are driven.
+exec "$python" "$here/drive_luxos.py" \
+  "$headgate" simfarm --port 4028 --machines 40 --seed 1

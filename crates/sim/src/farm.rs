@@ -166,6 +166,14 @@ impl Farm {
         self.machines.len()
     }
 
+    /// Memory the farm holds for each of its machines, in bytes.
+    #[must_use]
+    pub fn bytes_per_machine(&self) -> usize {
+        let held = self.machines.capacity() * size_of::<Machine>()
+            + self.moving.capacity() * size_of::<Moving>();
+        held / self.machines.len()
+    }
+
     /// The model of a machine.
     ///
     /// # Panics
