@@ -185,7 +185,7 @@ fn later(text: &str, now: Time) -> Result<Time, ActError> {
         .ok()
         .map(Time)
         .filter(|t| *t <= Time::MAX)
-        .ok_or_else(|| bad("is too far off; give a time of this century"))?;
+        .ok_or_else(|| bad(&format!("is too far off; give a time before {}", Time::MAX)))?;
     if until <= now {
         return Err(bad(&format!("is past: it is {now} where the site lives; give a later time")));
     }

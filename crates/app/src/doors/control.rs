@@ -29,10 +29,14 @@ pub const REPLY_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const CONNECTIONS_MAX: usize = 16;
 /// How long a client may take to send its line, and to take the reply.
 pub const LINE_WAIT_MAX: Duration = Duration::from_secs(5);
-/// How long the client waits for a reply: longer than the daemon waits for its engine, twice.
+/// How long the client waits for a reply: longer than the daemon waits for its engine.
 pub const REPLY_WAIT_MAX: Duration = Duration::from_secs(25);
 /// Most that is read and thrown away after a request that was too long.
 const DISCARD_BYTES_MAX: u64 = 64 * 1024;
+const _: () = assert!(
+    REPLY_WAIT_MAX.as_secs() > 2 * act::ACT_WAIT_MAX.as_secs(),
+    "a client outlasts the wait for the engine to take an act and to answer it"
+);
 /// Longest path a socket address can hold.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Pause after the system could not hand over a connection, which is mostly a lack of files.
@@ -349,7 +353,7 @@ pub fn ask(data: &Path, request: &Request) -> Result<Reply, ClientError> {
 }
 
 fn connect(data: &Path) -> io::Result<BlockingStream> {
-    at_short_path(data, |path| BlockingStream::connect(path))
+    at_short_path(data, BlockingStream::connect)
 }
 
 /// Uses the socket of a folder by a path that a socket address has room for, however deep the
@@ -370,5 +374,4 @@ fn is_nobody_there(error: &io::Error) -> bool {
 }
 
 #[cfg(test)]
-#[path = "control_tests.rs"]
 mod tests;

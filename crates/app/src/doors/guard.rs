@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 /// Names by which a browser on this machine may call us.
 const OUR_NAMES: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
@@ -71,17 +71,17 @@ fn is_ours(host: &str, port: u16) -> bool {
     })
 }
 
-/// A listener that serves a bounded number of connections, each for a bounded time.
+/// A listener that serves a bounded number of connections, each request in a bounded time.
 #[derive(Debug)]
 pub(super) struct Bounded {
     listener: TcpListener,
     room: Arc<Semaphore>,
-    life: Duration,
+    patience: Duration,
 }
 
 impl Bounded {
-    pub(super) fn new(listener: TcpListener, connections_max: usize, life: Duration) -> Self {
-        Self { listener, room: Arc::new(Semaphore::new(connections_max)), life }
+    pub(super) fn new(listener: TcpListener, connections_max: usize, patience: Duration) -> Self {
+        Self { listener, room: Arc::new(Semaphore::new(connections_max)), patience }
     }
 }
 
@@ -95,8 +95,7 @@ impl axum::serve::Listener for Bounded {
         loop {
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
-                    let end = Box::pin(tokio::time::sleep(self.life));
-                    return (Connection { stream, end, _permit: permit }, peer);
+                    return (Connection::new(stream, self.patience, permit), peer);
                 }
                 Err(e) => {
                     tracing::warn!(error = %e, "failed to accept an HTTP connection");
@@ -111,15 +110,33 @@ impl axum::serve::Listener for Bounded {
     }
 }
 
-/// A connection that ends when its time is over, whatever the other side does or leaves undone.
+/// A connection that ends when a request takes too long to come, to be answered or to be read,
+/// whatever the other side does or leaves undone.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
+    patience: Duration,
     end: Pin<Box<Sleep>>,
+    /// The last thing that happened was a write, so what is read next is a new request.
+    wrote: bool,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Connection {
+    fn new(stream: TcpStream, patience: Duration, permit: OwnedSemaphorePermit) -> Self {
+        let end = Box::pin(tokio::time::sleep(patience));
+        Self { stream, patience, end, wrote: false, _permit: permit }
+    }
+
+    /// Starts the time anew where a request follows an answer or an answer a request; single
+    /// bytes that drip in do not.
+    fn turn(&mut self, wrote: bool) {
+        if self.wrote != wrote {
+            self.wrote = wrote;
+            self.end.as_mut().reset(Instant::now() + self.patience);
+        }
+    }
+
     /// Turns waiting into an error when the connection's time is over.
     fn or_over<T>(
         &mut self,
@@ -140,6 +157,9 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if poll.is_ready() {
+            self.turn(false);
+        }
         self.or_over(cx, poll)
     }
 }
@@ -151,6 +171,9 @@ impl AsyncWrite for Connection {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if poll.is_ready() {
+            self.turn(true);
+        }
         self.or_over(cx, poll)
     }
 

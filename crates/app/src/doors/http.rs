@@ -26,8 +26,13 @@ use tokio::net::TcpListener;
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Connections served at once; further ones wait in the system's queue.
 pub const CONNECTIONS_MAX: usize = 64;
-/// How long one connection may live: longer than an act may take, and then the next gets a turn.
-pub const CONNECTION_LIFE_MAX: Duration = Duration::from_secs(30);
+/// How long one request may take on the wire: longer than an act may take in the engine.
+pub const REQUEST_WAIT_MAX: Duration = Duration::from_secs(30);
+
+const _: () = assert!(
+    REQUEST_WAIT_MAX.as_secs() > 2 * act::ACT_WAIT_MAX.as_secs(),
+    "a request outlasts the wait for the engine to take an act and to answer it"
+);
 
 /// Sent with every answer: nothing of ours is kept, framed, guessed at or loaded from elsewhere.
 const HEADERS: [(HeaderName, &str); 6] = [
@@ -78,7 +83,7 @@ pub async fn serve_http(
         return Err(HttpError::NotLoopback(address));
     }
     let door = Arc::new(Door { desk, token, beat, port: address.port() });
-    let listener = Bounded::new(listener, CONNECTIONS_MAX, CONNECTION_LIFE_MAX);
+    let listener = Bounded::new(listener, CONNECTIONS_MAX, REQUEST_WAIT_MAX);
     let serving = axum::serve(listener, routes(door)).with_graceful_shutdown(shutdown);
     serving.await.map_err(HttpError::Serve)
 }
@@ -266,5 +271,4 @@ impl Door {
 }
 
 #[cfg(test)]
-#[path = "http_tests.rs"]
 mod tests;

@@ -20,7 +20,7 @@ mod page;
 #[cfg(test)]
 mod testing;
 
-pub use act::{Mode, Request};
+pub use act::Request;
 pub use beat::Beat;
 pub use control::{ClientError, ControlListener, Reply, ask, serve};
 pub use http::serve_http;

@@ -21,7 +21,8 @@ fn write_page(out: &mut String, s: &Status, readiness: &Readiness) -> fmt::Resul
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"refresh\" content=\"{RELOAD_S}\">\n\
          <title>{site} - Headgate</title>\n</head>\n<body>\n<h1>{site}</h1>\n\
-         <p>The control room is not built yet. This is the status, renewed every {RELOAD_S} s.</p>\n"
+         <p>The control room is not built yet. This is the status, renewed every {RELOAD_S} s.\
+         </p>\n"
     )?;
     for alarm in &s.alarms {
         writeln!(out, "<p><strong>Alarm</strong>: {}</p>", Escaped(&alarm.text))?;

@@ -81,12 +81,6 @@ async fn pretend_engine(mut acts: mpsc::Receiver<ActRequest>, notes: Notes) {
 
 /// A status in which every field has a value.
 pub fn status() -> Status {
-    let feed = |name: &str, role: &str, age_s| FeedView {
-        name: name.to_owned(),
-        role: role.to_owned(),
-        age_s: Some(age_s),
-        stale: false,
-    };
     Status {
         site: "Example <1>".to_owned(),
         point: "LZ_WEST".to_owned(),
@@ -100,21 +94,8 @@ pub fn status() -> Status {
         unknown_machines: 0,
         seq: 4711,
         generation: 17,
-        price: Some(PriceView {
-            expected: 31.25,
-            latest: 29.5,
-            basis: "dispatch runs".to_owned(),
-            age_s: 42.0,
-        }),
-        staircase: vec![StairView {
-            cohort: "s19kpro".to_owned(),
-            from_w: 30,
-            to_w: 784,
-            power_w: 188_500,
-            breakeven: 88.0,
-            running: 249,
-            machines: 250,
-        }],
+        price: Some(price()),
+        staircase: vec![stair()],
         mean_breakeven: Some(71.5),
         import_limit_w: 3_000_000,
         target_w: Some(2_500_000),
@@ -128,25 +109,8 @@ pub fn status() -> Status {
             failed: 2,
             excluded: 1,
         },
-        commands: CommandCounts {
-            commands: 21,
-            acked: 11,
-            refused: 6,
-            timed_out: 4,
-            confirmed: 9,
-            drifted: 5,
-            unavailable: 4,
-            superseded: 3,
-            open: 2,
-        },
-        money: MoneyView {
-            profit: 12.5,
-            compute_revenue: 40.0,
-            energy_cost: 30.0,
-            sell_back: 2.5,
-            energy_mwh: 1.75,
-            rate_per_h: Some(-3.5),
-        },
+        commands: commands(),
+        money: money(),
         alarms: vec![AlarmView {
             alarm: "not_obeying".to_owned(),
             text: "5 machines were told and still draw".to_owned(),
@@ -166,4 +130,50 @@ pub fn status() -> Status {
         wake_at: "2024-08-21T00:00:00Z".to_owned(),
         clock: ClockView { speed: 1.0, progress: Some(0.5), proving: true },
     }
+}
+
+fn price() -> PriceView {
+    PriceView { expected: 31.25, latest: 29.5, basis: "dispatch runs".to_owned(), age_s: 42.0 }
+}
+
+fn stair() -> StairView {
+    StairView {
+        cohort: "s19kpro".to_owned(),
+        from_w: 30,
+        to_w: 784,
+        power_w: 188_500,
+        breakeven: 88.0,
+        running: 249,
+        machines: 250,
+    }
+}
+
+fn commands() -> CommandCounts {
+    CommandCounts {
+        commands: 21,
+        acked: 11,
+        refused: 6,
+        timed_out: 4,
+        confirmed: 9,
+        drifted: 5,
+        unavailable: 4,
+        superseded: 3,
+        open: 2,
+    }
+}
+
+fn money() -> MoneyView {
+    MoneyView {
+        profit: 12.5,
+        compute_revenue: 40.0,
+        energy_cost: 30.0,
+        sell_back: 2.5,
+        energy_mwh: 1.75,
+        rate_per_h: Some(-3.5),
+    }
+}
+
+fn feed(name: &str, role: &str, age_s: f64) -> FeedView {
+    let (name, role) = (name.to_owned(), role.to_owned());
+    FeedView { name, role, age_s: Some(age_s), stale: false }
 }
