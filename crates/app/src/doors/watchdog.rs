@@ -177,6 +177,7 @@ mod tests {
         let shutdown = async {
             let _ = stopped.await;
         };
-        tokio::join!(keep_informed(beat, status, shutdown), site);
+        // In this order, a look that is due comes before the next turn even on a stalled machine.
+        tokio::join!(biased; keep_informed(beat, status, shutdown), site);
     }
 }
