@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 /// Largest body of a request in bytes; an act is a few short lines.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -28,6 +29,8 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024;
 pub const CONNECTIONS_MAX: usize = 64;
 /// How long one request may take on the wire: longer than an act may take in the engine.
 pub const REQUEST_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long requests under way may hold up the end.
+pub const CLOSE_WAIT_MAX: Duration = Duration::from_secs(2);
 
 const _: () = assert!(
     REQUEST_WAIT_MAX.as_secs() > 2 * act::ACT_WAIT_MAX.as_secs(),
@@ -84,8 +87,20 @@ pub async fn serve_http(
     }
     let door = Arc::new(Door { desk, token, beat, port: address.port() });
     let listener = Bounded::new(listener, CONNECTIONS_MAX, REQUEST_WAIT_MAX);
-    let serving = axum::serve(listener, routes(door)).with_graceful_shutdown(shutdown);
-    serving.await.map_err(HttpError::Serve)
+    let closing = Arc::new(Notify::new());
+    let told = Arc::clone(&closing);
+    let serving = axum::serve(listener, routes(door)).with_graceful_shutdown(async move {
+        shutdown.await;
+        told.notify_one();
+    });
+    let out_of_patience = async {
+        closing.notified().await;
+        tokio::time::sleep(CLOSE_WAIT_MAX).await;
+    };
+    tokio::select! {
+        served = serving.into_future() => served.map_err(HttpError::Serve),
+        () = out_of_patience => Ok(()),
+    }
 }
 
 fn routes(door: Arc<Door>) -> Router {

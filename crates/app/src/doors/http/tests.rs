@@ -249,9 +249,11 @@ async fn a_listener_for_everybody_is_refused() {
 }
 
 #[tokio::test]
-async fn the_door_shuts_with_an_idle_connection_open() {
+async fn the_door_shuts_on_the_idle_and_the_slow() {
     let site = Site::open().await;
     let _idle = TcpStream::connect(("127.0.0.1", site.port)).await.unwrap();
+    let mut slow = TcpStream::connect(("127.0.0.1", site.port)).await.unwrap();
+    slow.write_all(b"GET /live HTTP/1.1\r\nHo").await.unwrap();
     assert_eq!(site.get("/live").await.code, 200);
     site.stop.send(()).unwrap();
     site.serving.await.unwrap().unwrap();
