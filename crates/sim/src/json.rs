@@ -9,6 +9,11 @@ pub(crate) struct Json {
 }
 
 impl Json {
+    /// An empty text with room for so many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { out: String::with_capacity(bytes) }
+    }
+
     /// The text so far.
     pub(crate) fn text(self) -> String {
         self.out
@@ -28,6 +33,12 @@ impl Json {
 
     fn quoted(&mut self, text: &str) {
         self.out.push('"');
+        // Nearly every text is plain, and then it is copied whole.
+        if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+            self.out.push_str(text);
+            self.out.push('"');
+            return;
+        }
         for c in text.chars() {
             match c {
                 '"' => self.out.push_str("\\\""),
@@ -102,10 +113,12 @@ impl Json {
         self
     }
 
-    /// A value that is JSON already.
-    pub(crate) fn raw(&mut self, key: &str, json: &str) -> &mut Self {
+    /// A list whose items are JSON already.
+    pub(crate) fn raw_list(&mut self, key: &str, items: &str) -> &mut Self {
         self.key(key);
-        self.out.push_str(json);
+        self.out.push('[');
+        self.out.push_str(items);
+        self.out.push(']');
         self
     }
 

@@ -10,6 +10,7 @@ use crate::models::Model;
 use headgate_core::fleet::MachineId;
 use headgate_core::number::decimal;
 use headgate_core::time::{Span, Time};
+use serde::Deserialize;
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -19,6 +20,8 @@ pub const SESSION_LIFE: Span = Span::seconds(60);
 pub const REQUEST_BYTES_MAX: usize = 8192;
 /// Most commands joined by `+` in one request.
 const JOINED_MAX: usize = 32;
+/// Room for all of a reply but its sections' items.
+const STATUS_BYTES: usize = 192;
 /// The firmware the machines say they run.
 pub(crate) const FIRMWARE: &str = "2025.4.8.220305";
 /// The firmware with its build.
@@ -105,12 +108,11 @@ impl Reply {
 
     /// Puts the reply together. Keys come in the order of their names, as the firmware has it.
     fn text(&self, wall: Time) -> String {
-        let mut j = Json::default();
+        let held: usize = self.sections.iter().map(|(_, list)| list.len()).sum();
+        let mut j = Json::with_capacity(held + STATUS_BYTES);
         j.open();
-        let (before, after): (Vec<_>, Vec<_>) =
-            self.sections.iter().partition(|(name, _)| *name < "STATUS");
-        for (name, list) in before {
-            j.raw(name, &format!("[{list}]"));
+        for (name, list) in self.sections.iter().filter(|(name, _)| *name < "STATUS") {
+            j.raw_list(name, list);
         }
         j.list("STATUS").open().int("Code", self.status.code);
         if self.status.described {
@@ -119,8 +121,8 @@ impl Reply {
         j.str("Msg", &self.status.msg);
         j.str("STATUS", self.status.letter.encode_utf8(&mut [0; 4]));
         j.int("When", wall.0.div_euclid(headgate_core::time::SECOND)).close().end();
-        for (name, list) in after {
-            j.raw(name, &format!("[{list}]"));
+        for (name, list) in self.sections.iter().filter(|(name, _)| *name > "STATUS") {
+            j.raw_list(name, list);
         }
         j.int("id", 1).close();
         j.text()
@@ -128,9 +130,28 @@ impl Reply {
 }
 
 /// One command with its parameter.
-struct Request {
-    command: String,
-    parameter: String,
+struct Request<'a> {
+    command: Cow<'a, str>,
+    parameter: Cow<'a, str>,
+}
+
+/// A request as it is written in JSON. What else it holds is ignored.
+#[derive(Deserialize)]
+struct Written<'a> {
+    #[serde(borrow, default)]
+    command: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    parameter: Option<Text<'a>>,
+}
+
+/// A text, or anything else that stands in its place.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Text<'a> {
+    #[serde(borrow)]
+    Plain(&'a str),
+    Escaped(String),
+    Other(Value),
 }
 
 impl Farm {
@@ -177,7 +198,7 @@ impl Farm {
             let reply = if is_write(command) {
                 Reply::error(45, format!("Access denied to '{command}' command"))
             } else {
-                let request = Request { command: command.to_owned(), parameter: String::new() };
+                let request = Request { command: command.into(), parameter: "".into() };
                 self.one(machine, now, wall, &request)
             };
             let text = reply.text(wall);
@@ -188,8 +209,8 @@ impl Farm {
         j.text()
     }
 
-    fn one(&mut self, machine: MachineId, now: Time, wall: Time, request: &Request) -> Reply {
-        match request.command.as_str() {
+    fn one(&mut self, machine: MachineId, now: Time, wall: Time, request: &Request<'_>) -> Reply {
+        match request.command.as_ref() {
             "logon" => self.logon(machine, wall),
             "session" => self.session(machine, wall),
             command if is_write(command) => {
@@ -362,25 +383,28 @@ fn select_profile(model: &Model, wanted: &str) -> Option<usize> {
 }
 
 /// Reads a request: a JSON document, or `command|parameter`.
-fn parse(bytes: &[u8]) -> Result<Request, Reply> {
+fn parse(bytes: &[u8]) -> Result<Request<'_>, Reply> {
     let invalid = || Reply::error(23, "Invalid JSON");
     let text = std::str::from_utf8(bytes).map_err(|_| invalid())?;
     if !text.trim_start().starts_with('{') {
         let text = text.trim_end_matches(['\0', '\r', '\n']);
         let (command, parameter) = text.split_once('|').unwrap_or((text, ""));
-        return Ok(Request { command: command.to_owned(), parameter: parameter.to_owned() });
+        return Ok(Request { command: command.into(), parameter: parameter.into() });
     }
     // A NUL after the document makes it invalid: the reader takes the byte as part of it.
-    let value: Value = serde_json::from_str(text).map_err(|_| invalid())?;
-    let Some(Value::String(command)) = value.get("command") else {
-        return Err(Reply::error(24, "Missing JSON 'command'"));
+    let written: Written<'_> = serde_json::from_str(text).map_err(|_| invalid())?;
+    let command = match written.command {
+        Some(Text::Plain(text)) => Cow::Borrowed(text),
+        Some(Text::Escaped(text)) => Cow::Owned(text),
+        Some(Text::Other(_)) | None => return Err(Reply::error(24, "Missing JSON 'command'")),
     };
-    let parameter = match value.get("parameter") {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Null) | None => String::new(),
-        Some(other) => other.to_string(),
+    let parameter = match written.parameter {
+        Some(Text::Plain(text)) => Cow::Borrowed(text),
+        Some(Text::Escaped(text)) => Cow::Owned(text),
+        Some(Text::Other(other)) => Cow::Owned(other.to_string()),
+        None => Cow::Borrowed(""),
     };
-    Ok(Request { command: command.clone(), parameter })
+    Ok(Request { command, parameter })
 }
 
 /// A session's name: eight letters and digits.

@@ -221,6 +221,8 @@ fn listen(address: SocketAddr, on_loopback: bool, backlog: i32) -> io::Result<Tc
         // Without this the wildcard address would serve the whole network.
         socket.bind_device(Some(b"lo"))?;
     }
+    // What is accepted inherits it: a reply must not wait for an acknowledgement.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
@@ -320,7 +322,6 @@ async fn connection(shared: &Shared, machine: Option<MachineId>, mut stream: Tcp
     }
     let _leaves = Leaves(&seat.waiting);
     let _served = seat.taken.lock().await;
-    let _ = stream.set_nodelay(true);
     serve(shared, machine, &mut stream).await;
 }
 
