@@ -2,11 +2,12 @@
 
 use crate::fleet::{Level, MachineId};
 use crate::merit::Staircase;
+use crate::number::{div_half_even, to_i64};
 use crate::plan::Change;
 use crate::roster::{Machine, Roster};
 use crate::site::Site;
 use crate::time::Time;
-use crate::units::Power;
+use crate::units::{Power, Price};
 use std::cmp::Reverse;
 
 /// What economics wishes of one cohort at the price it was asked for.
@@ -74,12 +75,31 @@ pub fn stocks(site: &Site, roster: &Roster, now: Time) -> Vec<Stock> {
     out
 }
 
-/// One thing that can be bought with power: some machines of a cohort, one step up.
+/// One thing that can be bought with power: some machines of a cohort, one step up, or from
+/// sleep straight to the level they are wished at.
 struct Lot {
-    tier: u8,
-    segment: usize,
+    tier: Tier,
+    /// Its break-even, or the mean one of the steps it takes at once.
+    value: Price,
+    cohort: usize,
+    from: Level,
+    to: Level,
     machines: u32,
     starts: bool,
+}
+
+/// What is bought first. A machine that runs keeps its level before another one is woken, and
+/// one that is woken goes to its level at once: a rise that a ramp spreads over minutes then
+/// tells each machine once, not at every step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Tier {
+    LockedOn,
+    Keep,
+    Wake,
+    Raise,
+    KeepBeyondWish,
+    RaiseBeyondWish,
+    WakeBeyondWish,
 }
 
 /// What bounds an allocation.
@@ -93,9 +113,9 @@ pub struct Bounds {
     pub beyond_wish: bool,
 }
 
-/// Fills a power of the machines by merit: what is locked on first, then what economics wishes,
-/// most valuable first, then, only where a limit asks for it, the rest. Stops at the first step
-/// that does not fit whole.
+/// Fills a power of the machines by merit: what is locked on first, then what runs and is
+/// wished, most valuable first, then what is to be woken, then raises, then, only where a limit
+/// asks for it, the rest. Stops at the first lot that does not fit whole.
 #[must_use]
 pub fn allocate(
     stairs: &Staircase,
@@ -110,23 +130,26 @@ pub fn allocate(
         shapes[c][0] = s.locked_on + s.awake + s.asleep + s.locked_off;
     }
     let mut starts_left = bounds.starts_left;
-    for lot in lots(stairs, stocks, wishes) {
-        if lot.tier > 1 && !bounds.beyond_wish {
+    for lot in lots(stairs, roster, stocks, wishes) {
+        if lot.tier >= Tier::KeepBeyondWish && !bounds.beyond_wish {
             break;
         }
-        let seg = &stairs.segments[lot.segment];
-        let step = roster.power(seg.cohort, seg.to) - roster.power(seg.cohort, seg.from);
+        let step = roster.power(lot.cohort, lot.to) - roster.power(lot.cohort, lot.from);
+        let shape = &mut shapes[lot.cohort];
         let mut want = lot.machines;
-        if !seg.is_start() {
-            let below = shapes[seg.cohort][seg.from.index()];
-            want = below.saturating_sub(shapes[seg.cohort][seg.to.index()]).min(want);
+        if lot.from > Level::SLEEP {
+            let below = shape[lot.from.index()];
+            want = below.saturating_sub(shape[lot.to.index()]).min(want);
         }
         if lot.starts {
             want = want.min(starts_left);
         }
         let fit = if step.0 > 0 { left.0.max(0) / step.0 } else { i64::from(want) };
         let got = want.min(u32::try_from(fit).unwrap_or(u32::MAX));
-        shapes[seg.cohort][seg.to.index()] += got;
+        // "At least this level" holds for every level on the way, those off the frontier too.
+        for slot in &mut shape[lot.from.index() + 1..=lot.to.index()] {
+            *slot += got;
+        }
         left -= step.times(i64::from(got));
         if lot.starts {
             starts_left -= got;
@@ -145,29 +168,60 @@ pub fn asleep_power(roster: &Roster, stocks: &[Stock]) -> Power {
     stocks.iter().enumerate().map(|(c, s)| roster.power(c, Level::SLEEP).times(all(s))).sum()
 }
 
-fn lots(stairs: &Staircase, stocks: &[Stock], wishes: &[Wish]) -> Vec<Lot> {
+fn lots(
+    stairs: &Staircase,
+    roster: &Roster,
+    stocks: &[Stock],
+    wishes: &[Wish],
+) -> Vec<Lot> {
     let mut lots = Vec::new();
-    for (i, seg) in stairs.segments.iter().enumerate() {
-        let (stock, wish) = (stocks[seg.cohort], wishes[seg.cohort]);
-        let mut push = |tier, machines, starts| {
+    for seg in &stairs.segments {
+        let (c, stock, wish) = (seg.cohort, stocks[seg.cohort], wishes[seg.cohort]);
+        let mut push = |tier, machines| {
             if machines > 0 {
-                lots.push(Lot { tier, segment: i, machines, starts });
+                let (value, from, to) = (seg.breakeven, seg.from, seg.to);
+                lots.push(Lot { tier, value, cohort: c, from, to, machines, starts: false });
             }
         };
-        let tier = |wished| if wished { 1 } else { 2 };
+        let wished = seg.to <= wish.awake;
+        let awake = stock.locked_on + stock.awake;
+        let here: u32 = roster.tallies()[c].at[seg.to.index()..].iter().sum();
+        let here = here.min(awake);
         if seg.is_start() {
-            push(0, stock.locked_on, false);
-            push(tier(seg.to <= wish.awake), stock.awake, false);
-            push(tier(seg.to <= wish.asleep), stock.asleep, true);
+            push(Tier::LockedOn, stock.locked_on);
+            push(if wished { Tier::Keep } else { Tier::KeepBeyondWish }, stock.awake);
         } else {
-            let awake = stock.locked_on + stock.awake;
-            push(tier(seg.to <= wish.awake), awake, false);
-            push(tier(seg.to <= wish.asleep), stock.asleep, false);
+            push(if wished { Tier::Keep } else { Tier::KeepBeyondWish }, here);
+            push(if wished { Tier::Raise } else { Tier::RaiseBeyondWish }, awake - here);
         }
     }
-    // The sort is stable: within a tier the staircase's own order stands, awake before asleep.
-    lots.sort_by_key(|l| l.tier);
+    for (cohort, (stock, wish)) in stocks.iter().zip(wishes).enumerate() {
+        lots.extend(wake_lot(stairs, cohort, stock, wish));
+    }
+    // The sort is stable: within a tier and a value the staircase's own order stands.
+    lots.sort_by_key(|l| (l.tier, -l.value.0));
     lots
+}
+
+/// The sleeping machines of a cohort, woken straight to the level they are wished at, or to the
+/// first one where only a limit wants them.
+fn wake_lot(stairs: &Staircase, cohort: usize, stock: &Stock, wish: &Wish) -> Option<Lot> {
+    if stock.asleep == 0 {
+        return None;
+    }
+    let steps = || stairs.segments.iter().filter(move |s| s.cohort == cohort);
+    let first = steps().find(|s| s.is_start())?.to;
+    let wished = wish.asleep > Level::SLEEP;
+    let to = if wished { wish.asleep } else { first };
+    let (mut worth, mut power) = (0i128, 0i128);
+    for s in steps().filter(|s| s.to <= to) {
+        worth += i128::from(s.breakeven.0) * i128::from(s.power.0);
+        power += i128::from(s.power.0);
+    }
+    let value = Price(to_i64(div_half_even(worth, power.max(1))));
+    let tier = if wished { Tier::Wake } else { Tier::WakeBeyondWish };
+    let (from, machines) = (Level::SLEEP, stock.asleep);
+    Some(Lot { tier, value, cohort, from, to, machines, starts: true })
 }
 
 /// Picks the machines: the least efficient go down first, then the longest running, then the

@@ -22,8 +22,13 @@ pub const SETPOINTS_KEPT_MAX: usize = 256;
 pub const CONTROL_STEP: Span = Span::seconds(5);
 /// Longest pause between two steps when nothing is expected.
 pub const IDLE_STEP: Span = Span::minutes(5);
-/// How long a machine that failed to obey is left alone before it is counted on again.
+/// How long a machine that failed to obey is left alone before it is counted on again; doubling
+/// with every failure in a row.
 pub const COOL_OFF: Span = Span::minutes(5);
+/// Longest a machine that failed is left alone.
+pub const COOL_OFF_MAX: Span = Span::hours(2);
+/// After a start, sources have this long to speak before their silence is an alarm.
+pub const START_GRACE: Span = Span::minutes(1);
 /// Settled intervals kept for correction: three days of quarter hours.
 pub const LEDGER_KEPT_MAX: usize = 288;
 /// Distinct start counts kept for the rolling hour.

@@ -6,14 +6,14 @@
 //! changed costs nothing per machine.
 
 use crate::fleet::{Declared, Level, Link, MachineId, MachineReport, TargetPhase};
-use crate::limits::COOL_OFF;
+use crate::limits::{COOL_OFF, COOL_OFF_MAX};
 use crate::number::{div_half_even, to_i64};
 use crate::plan::Change;
 use crate::site::Site;
 use crate::time::{Span, Time};
 use crate::units::Power;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// One machine as the engine sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ pub struct Machine {
     pub start_day: i32,
     /// Measured over nominal power when last proven, in parts per million.
     pub excess_ppm: i32,
-    /// Times it failed to do what it was told.
+    /// Times in a row it failed to do what it was told.
     pub failures: u16,
     /// Not counted on before this.
     pub lost_until: Time,
@@ -57,6 +57,8 @@ pub struct Tally {
     pub failed: u32,
     /// What the lost ones draw.
     pub lost_power: Power,
+    /// How far machines that were told to come down were last measured above it, unproven yet.
+    pub falling: Power,
     /// Measured and nominal power of proven, working machines: together they tell the bias.
     pub proven: (Power, Power),
     /// The bias in use, in parts per million; follows the proven one in steps of a percent.
@@ -73,7 +75,7 @@ pub struct Roster {
     machines: Vec<Machine>,
     tallies: Vec<Tally>,
     nominal: Vec<Vec<Power>>,
-    cooling: VecDeque<(Time, MachineId)>,
+    cooling: BTreeSet<(Time, MachineId)>,
     unknown: u32,
     starts: VecDeque<(Time, u32)>,
 }
@@ -173,6 +175,12 @@ impl Roster {
         self.tallies.iter().map(|t| t.lost_power).sum()
     }
 
+    /// Power that machines told to come down may still draw above what they were told.
+    #[must_use]
+    pub fn falling(&self) -> Power {
+        self.tallies.iter().map(|t| t.falling).sum()
+    }
+
     /// Takes in what a driver says of one machine.
     pub fn report(&mut self, now: Time, report: &MachineReport) {
         let Some(before) = self.machines.get(report.machine.index()).copied() else { return };
@@ -190,7 +198,7 @@ impl Roster {
             }
             if failed && !is_failure(m.phase) {
                 m.failures = m.failures.saturating_add(1);
-                m.lost_until = now + COOL_OFF;
+                m.lost_until = now + cool_off(m.failures);
             }
             m.phase = report.phase;
             if m.generation == 0 {
@@ -198,26 +206,27 @@ impl Roster {
                 m.phase = TargetPhase::Confirmed;
             } else if report.phase == TargetPhase::Confirmed {
                 m.lost_until = Time::MIN;
+                m.failures = 0;
                 if let Some(w) = m.watts.filter(|_| m.level > Level::SLEEP) {
                     m.excess_ppm = excess(w, level_nominal);
                 }
             }
         });
         if failed && !is_failure(before.phase) {
-            self.cooling.push_back((now + COOL_OFF, report.machine));
+            self.cooling.insert((self.machines[report.machine.index()].lost_until, report.machine));
         }
     }
 
     /// Counts again on machines that have cooled off and answer, at the level they show.
     pub fn cool(&mut self, now: Time) {
-        while self.cooling.front().is_some_and(|(t, _)| *t <= now) {
-            let (_, id) = self.cooling.pop_front().expect("the queue was just seen not empty");
+        while self.cooling.first().is_some_and(|(t, _)| *t <= now) {
+            let (_, id) = self.cooling.pop_first().expect("the set was just seen not empty");
             let machine = self.machines[id.index()];
             if machine.lost_until > now || !is_failure(machine.phase) {
                 continue;
             }
             if machine.link != Link::Fresh {
-                self.cooling.push_back((now + COOL_OFF, id));
+                self.cooling.insert((now + COOL_OFF, id));
                 continue;
             }
             let nominal = &self.nominal[usize::from(machine.cohort)];
@@ -232,7 +241,7 @@ impl Roster {
     /// When the next machine has cooled off.
     #[must_use]
     pub fn next_cool(&self) -> Option<Time> {
-        self.cooling.front().map(|(t, _)| *t)
+        self.cooling.first().map(|(t, _)| *t)
     }
 
     /// Writes down a plan's changes as told.
@@ -320,6 +329,9 @@ impl Roster {
         }
         if m.counted_on() {
             bump(&mut tally.at[m.level.index()]);
+            if let Some(w) = m.watts.filter(|_| m.phase != TargetPhase::Confirmed) {
+                tally.falling += w.minus_or_zero(nominal[m.level.index()]).times(sign);
+            }
             let proven = m.phase == TargetPhase::Confirmed && m.level > Level::SLEEP;
             if let Some(w) = m.watts.filter(|_| proven) {
                 tally.proven.0 += w.times(sign);
@@ -389,6 +401,7 @@ impl Tally {
             lost: 0,
             failed: 0,
             lost_power: Power::ZERO,
+            falling: Power::ZERO,
             proven: (Power::ZERO, Power::ZERO),
             bias_ppm: 1_000_000,
             last_switch: Time::MIN,
@@ -407,6 +420,12 @@ impl Tally {
     pub fn asleep(&self) -> u32 {
         self.at[0]
     }
+}
+
+/// How long a machine is left alone: doubling with every failure in a row.
+fn cool_off(failures: u16) -> Span {
+    let doubled = COOL_OFF.0 << failures.saturating_sub(1).min(6);
+    Span(doubled.min(COOL_OFF_MAX.0))
 }
 
 fn is_failure(phase: TargetPhase) -> bool {

@@ -12,7 +12,7 @@ mod wire;
 
 pub use report::{Aged, MachineView};
 
-use crate::{Counts, Driver, Input, Output};
+use crate::{Counts, Driver, Failure, Input, Output};
 use headgate_core::fleet::{DriverId, MachineId};
 use headgate_core::site::Site;
 use headgate_core::time::{Span, Time};
@@ -153,6 +153,14 @@ impl FleetDriver {
         self.advance(now);
         if let Some(m) = self.local(machine) {
             self.reading(m, watts.0, true);
+        }
+    }
+
+    /// Takes in that a machine did not answer when its power was asked for, as a failed poll does.
+    pub fn unheard(&mut self, now: Time, machine: MachineId, failure: Failure) {
+        self.advance(now);
+        if let Some(m) = self.local(machine) {
+            self.poll_failed(m, poll::said_of(failure));
         }
     }
 

@@ -8,12 +8,14 @@
 
 mod account;
 mod queue;
+mod readings;
 #[doc(hidden)]
 pub mod testing;
 mod wire;
 
 pub use account::{Account, IntervalMeter, SettleError, settle};
 pub use account::{Case, Compared, counterfactual, mean_breakeven};
+pub use readings::Observe;
 
 use crate::farm::{Farm, MeterReading};
 use crate::rng::SplitMix;
@@ -48,6 +50,8 @@ pub struct WorldOptions {
     pub request_budget: Option<Span>,
     /// How the drivers behave.
     pub driver: Options,
+    /// How readings are injected behind the parsers; polled on the wire when `None`.
+    pub observe: Option<Observe>,
     /// Chooses what is left to chance.
     pub seed: u64,
 }
@@ -62,6 +66,7 @@ impl WorldOptions {
             jitter: Span::ZERO,
             request_budget: None,
             driver: Options::default(),
+            observe: None,
             seed,
         }
     }
@@ -124,6 +129,8 @@ pub struct Outcome {
     pub slowest_confirm: Option<Span>,
     /// Requests put on the simulated wire.
     pub requests: u64,
+    /// Readings injected behind the parsers.
+    pub readings: u64,
 }
 
 /// What a machine was last told and since when it is awaited.
@@ -156,6 +163,8 @@ pub struct World {
     engine_wake: Option<queue::Key>,
     now: Time,
     told: Vec<Told>,
+    /// Machines told of late, read more often where readings are injected.
+    proving: Vec<usize>,
     last_meter: MeterReading,
     begun: bool,
     outcome: Outcome,
@@ -188,9 +197,11 @@ impl World {
         }
         check(&events)?;
         let mut lanes = Vec::new();
+        let mut driver_options = options.driver;
+        driver_options.poll &= options.observe.is_none();
         for (id, spec) in (0u16..).zip(&site.drivers) {
             if spec.kind == KIND {
-                let driver = FleetDriver::new(DriverId(id), &site, options.driver);
+                let driver = FleetDriver::new(DriverId(id), &site, driver_options);
                 let driver = driver.map_err(WorldError::Driver)?;
                 lanes.push(Lane { driver, out: Output::default(), wake: None });
             }
@@ -208,6 +219,7 @@ impl World {
             engine_wake: None,
             now: options.start,
             told: vec![fresh; site.machines.len()],
+            proving: Vec::new(),
             last_meter: first,
             begun: false,
             outcome: Outcome::new(&site, first),
@@ -286,6 +298,7 @@ impl World {
         self.settle_inbox(on_step);
         let boundary = self.now.interval(self.site.market.settle_step).end;
         self.queue.push(boundary, Class::Meter, Due::Meter);
+        self.begin_readings();
         for lane in 0..self.lanes.len() {
             self.call(lane, Input::ReadBack);
         }
@@ -301,6 +314,7 @@ impl World {
             }
             Due::Arrives { lane, request } => self.arrives(lane, request),
             Due::Answers { lane, request, result } => self.lands(lane, request, result),
+            Due::Readings => self.readings(),
             Due::Driver { lane } => {
                 self.lanes[lane].wake = None;
                 self.call(lane, Input::Timer);
@@ -359,6 +373,9 @@ impl World {
             let (generation, at) = (plan.generation, self.now);
             self.told[c.machine.index()] = Told { generation, at, acked: false, confirmed: false };
         }
+        if self.options.observe.is_some() {
+            self.proving.extend(plan.changes.iter().map(|c| c.machine.index()));
+        }
         for lane in 0..self.lanes.len() {
             self.call(lane, Input::Plan(plan));
         }
@@ -396,7 +413,9 @@ impl World {
             if told.generation != report.generation || (told.acked && told.confirmed) {
                 continue;
             }
-            if !told.acked && let Some(at) = self.acked_at(report.machine) {
+            if !told.acked
+                && let Some(at) = self.acked_at(report.machine)
+            {
                 self.told[report.machine.index()].acked = true;
                 self.outcome.slowest_ack = self.outcome.slowest_ack.max(Some(at.since(told.at)));
             }
@@ -428,6 +447,7 @@ impl Outcome {
             slowest_ack: None,
             slowest_confirm: None,
             requests: 0,
+            readings: 0,
         }
     }
 }

@@ -53,6 +53,7 @@ impl Engine {
             Some(shapes) => pick(&site, &self.roster, shapes, now),
             None => Vec::new(),
         };
+        let changes = self.paid_for(&site, target, changes);
         let (downs, ups) = self.directions(&changes);
         let acting = matches!(self.mode.0, AutomationMode::Auto | AutomationMode::Hold);
         let plan = (acting && !changes.is_empty()).then(|| self.plan(now, changes));
@@ -339,6 +340,28 @@ impl Engine {
             beyond_wish: target > proposal.preferred,
         };
         Some(allocate(stairs, &self.roster, stocks, &proposal.wishes, bounds))
+    }
+
+    /// Leaves out the raises that only falls would pay for which no watts have proven yet: a
+    /// machine that was told to come down draws what it last drew until it shows otherwise. The
+    /// proof comes as an event, and the next step makes up for them.
+    fn paid_for(&self, site: &Site, target: Power, mut changes: Vec<Change>) -> Vec<Change> {
+        let now = self.roster.planned() + self.roster.falling();
+        let mut left = site.overhead.machines(target) - now;
+        changes.retain(|c| {
+            let m = &self.roster.machines()[c.machine.index()];
+            if c.level < m.level {
+                return true;
+            }
+            let power = |level| self.roster.power(usize::from(m.cohort), level);
+            let rise = power(c.level) - power(m.level);
+            let paid = rise <= left;
+            if paid {
+                left -= rise;
+            }
+            paid
+        });
+        changes
     }
 
     fn directions(&self, changes: &[Change]) -> (u32, u32) {

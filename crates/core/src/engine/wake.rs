@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::view::Loss;
-use crate::limits::{CONTROL_STEP, IDLE_STEP};
+use crate::limits::{CONTROL_STEP, IDLE_STEP, START_GRACE};
 use crate::reason::{Alarm, AlarmChange, Rung};
 use crate::site::Site;
 use crate::time::{Span, Time};
@@ -39,7 +39,7 @@ impl Engine {
         let (_, loss) = self.price(now);
         self.set_alarm(
             Alarm::PriceLost,
-            loss != Loss::None,
+            loss != Loss::None && !self.just_started(now),
             || String::from("no healthy feed of a real-time price"),
             step,
         );
@@ -55,17 +55,22 @@ impl Engine {
         let (_, value_stale) = self.hashprice_now(now);
         self.set_alarm(
             Alarm::ValueStale,
-            value_stale,
+            value_stale && !self.just_started(now),
             || String::from("the hash price is missing or older than allowed"),
             step,
         );
         self.watch_ceiling(&site, now, step);
     }
 
+    /// Whether the program started a moment ago, so that silence means nothing yet.
+    fn just_started(&self, now: Time) -> bool {
+        self.feeds_since.is_some_and(|t| now.since(t) < START_GRACE)
+    }
+
     fn watch_sources(&mut self, site: &Site, now: Time, step: &mut super::Step) {
         for (i, feed) in site.feeds.iter().enumerate() {
             let id = u16::try_from(i).expect("FEEDS_MAX fits 16 bits");
-            let silent = !self.books[i].fresh(now, feed.stale_after);
+            let silent = !self.books[i].fresh(now, feed.stale_after) && !self.just_started(now);
             let text = || format!("feed `{}` is older than {}", feed.name, feed.stale_after);
             self.set_alarm(Alarm::FeedStale(id), silent, text, step);
         }

@@ -81,12 +81,12 @@ fn ramps_hold_up_and_down() {
     assert_eq!(w.awake(), 0);
     w.run(Span::minutes(14));
     w.price(20);
-    for _ in 0..250 {
+    for _ in 0..400 {
         w.run(Span::seconds(5));
         assert!(w.import() - last <= Power(50_000 + 3_000), "{} to {}", last, w.import());
         last = w.import();
     }
-    assert_eq!(w.awake(), 1000);
+    assert_eq!(w.awake(), 1000, "{}", w.log.last().unwrap());
 }
 
 #[test]
@@ -185,4 +185,30 @@ fn starts_an_hour_are_kept() {
         assert!(w.awake() - an_hour_ago <= 30, "{awake:?}");
     }
     assert_eq!(w.awake(), 60);
+}
+
+#[test]
+fn a_liar_that_has_cooled_off_pays_for_no_raise() {
+    let mut s = site(100);
+    let mut better = s.cohorts[0].clone();
+    better.strike = Some(Price(200_000_000));
+    s.cohorts.push(better);
+    for m in &mut s.machines[50..] {
+        m.cohort = headgate_core::fleet::CohortId(1);
+    }
+    let mut w = World::new(s);
+    w.price(20);
+    w.run(Span::minutes(20));
+    // The less valuable ones are all told down, and none of those that lie comes.
+    for i in 0..20 {
+        w.liars[i] = true;
+    }
+    w.operator(Act::Hold { power: Some(Power(150_000)), until: None });
+    w.telemetry();
+    w.telemetry();
+    for _ in 0..500 {
+        w.run(Span::seconds(5));
+        assert!(w.import() <= Power(150_000), "{} at {}", w.import(), w.now);
+    }
+    assert!(w.import() > Power(140_000), "{}", w.import());
 }

@@ -172,7 +172,7 @@ impl FleetDriver {
         }
     }
 
-    fn poll_failed(&mut self, m: u32, why: &str) {
+    pub(super) fn poll_failed(&mut self, m: u32, why: &str) {
         self.missed(m);
         if self.machines[m as usize].command.is_none() {
             self.because(m, why);

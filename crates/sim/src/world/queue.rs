@@ -31,6 +31,8 @@ pub(super) enum Due {
         request: RequestId,
         result: Result<Vec<u8>, Failure>,
     },
+    /// Readings are injected.
+    Readings,
     Driver {
         lane: usize,
     },

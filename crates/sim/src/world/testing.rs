@@ -25,10 +25,8 @@ pub fn site_of(spec: &FarmSpec) -> Site {
             site.machines.push(MachineSpec { address, cohort: CohortId(c), excluded: false });
         }
     }
-    site.overhead = Overhead {
-        share_ppm: i64::from(spec.overhead.share_ppm),
-        fixed: spec.overhead.fixed,
-    };
+    site.overhead =
+        Overhead { share_ppm: i64::from(spec.overhead.share_ppm), fixed: spec.overhead.fixed };
     site.value = Value::Hashprice {
         pool_fee_ppm: 10_000,
         stale_after: Span::hours(36),
@@ -56,19 +54,20 @@ fn cohort_of(spec: &crate::spec::CohortSpec) -> Cohort {
     cohort
 }
 
-/// The market day of the demo in small: below zero at night, an ordinary day, an evening that
-/// jumps from 20 to 9,000 a megawatt-hour and back; by five-minute run of the day.
+/// A market day in small, by five-minute run: below zero at night, a morning between the
+/// break-evens of old machines and of new ones, an evening that jumps from 20 to 9,000 a
+/// megawatt-hour and back.
 #[must_use]
 pub fn spike_day(run: i64) -> Price {
     let minute = run * 5;
     let usd = match minute / 60 {
         0..=4 => -8 - run % 3,
-        5..=8 => 24 + run % 7,
+        5..=8 => 66 + (run - 60) / 2,
         9..=15 => 18 + run % 5,
-        16 | 17 => 45 + 2 * (run % 12),
+        16 | 17 => 58 + run % 9,
         18 if minute >= 18 * 60 + 20 => 9_000,
         19 if minute < 19 * 60 + 10 => 4_800,
-        18 | 19 => 88 + run % 9,
+        18 | 19 => 20 + run % 9,
         _ => 31 - run % 4,
     };
     Price(usd * 1_000_000)
