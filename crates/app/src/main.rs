@@ -1,1 +1,83 @@
-fn main() {}
+//! The one binary `headgate`.
+
+mod cli;
+mod clock;
+mod commands;
+mod config;
+mod demo;
+mod doors;
+mod explain;
+mod farm;
+mod plant;
+mod run;
+mod screen;
+mod site_files;
+mod start;
+mod status;
+
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command, exit};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_target(false)
+        .init();
+    match dispatch(&cli.command) {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("headgate: {e:#}");
+            ExitCode::from(code_of(&e))
+        }
+    }
+}
+
+fn dispatch(command: &Command) -> anyhow::Result<ExitCode> {
+    let ok = |()| ExitCode::SUCCESS;
+    match command {
+        Command::Demo(args) => demo::run(args).map(ok),
+        Command::Run(args) => run::run(args).map(ok),
+        Command::Check(args) => commands::check(args),
+        Command::Explain(args) => commands::explain(args),
+        Command::Status(args) => commands::status(args),
+        Command::Hold(args) => commands::hold(args),
+        Command::Release(args) => commands::release(args),
+        Command::Stop(args) => commands::stop(args),
+        Command::Replay(args) => commands::replay(args),
+        Command::Journal(command) => commands::journal(command),
+        Command::Simfarm(args) => commands::simfarm(args),
+        Command::Completions { shell } => {
+            let mut cli = Cli::command();
+            clap_complete::generate(*shell, &mut cli, "headgate", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man => {
+            clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// The exit code an error stands for.
+fn code_of(error: &anyhow::Error) -> u8 {
+    let bad_input = error.chain().any(|e| {
+        e.is::<config::ConfigError>()
+            || e.is::<headgate_feeds::FeedError>()
+            || e.is::<run::Refused>()
+    });
+    if bad_input {
+        return exit::BAD_INPUT;
+    }
+    let unreachable = error
+        .chain()
+        .filter_map(|e| e.downcast_ref::<doors::ClientError>())
+        .any(doors::ClientError::is_unreachable);
+    if unreachable { exit::UNREACHABLE } else { exit::FAILED }
+}

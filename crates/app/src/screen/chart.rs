@@ -1,7 +1,7 @@
 //! Two small charts of the run so far: the price on a scale of decades, and power in MW.
 
 use super::history::{History, Line};
-use super::words::{Theme, Tone, hour_minute, number};
+use super::words::{Theme, Tone, number, time_of_day};
 use crate::status::Status;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -16,6 +16,10 @@ const DECADE: f64 = 10.0;
 const GUTTER: u16 = 8;
 /// Shortest time a chart spans, so that the first second is no wall.
 const SPAN_LEAST_NS: i64 = 60_000_000_000;
+/// A chart that spans less shows seconds.
+const SECONDS_SHOWN_NS: i64 = 600_000_000_000;
+/// Farthest a mark may be from the middle of its row, in rows: the scale is steep.
+const MARK_OFF_MOST: f64 = 0.26;
 /// Columns between two marks of a dotted line.
 const DOT_EVERY: u16 = 2;
 /// Columns a label below a chart needs.
@@ -48,12 +52,19 @@ fn price_scale(history: &History, rows: u16) -> Scale {
     let seen = lines.iter().filter_map(|l| history.range(*l));
     let (min, max) = seen.fold((0.0_f64, DECADE), |a, b| (a.0.min(b.0), a.1.max(b.1)));
     let (low, high) = (decades(min).floor() as i32, decades(max).ceil() as i32);
-    // At least one row between two marks.
-    let every = ((high - low) * 2 / i32::from(rows.max(2))).max(1);
-    let marks = (low..=high)
-        .filter(|h| h.rem_euclid(every) == 0 || *h == low || *h == high)
-        .map(|h| (f64::from(h), number(at_decade(h), 0)));
-    Scale { low: f64::from(low), high: f64::from(high), marks: marks.collect() }
+    let row = |h: i32| f64::from(high - h) / f64::from(high - low) * f64::from(rows.max(2) - 1);
+    let mut last = f64::MIN;
+    let mut marks = Vec::new();
+    for h in (low..=high).rev() {
+        let at = row(h);
+        let exact = (at - at.round()).abs() <= MARK_OFF_MOST;
+        // At least one row between two marks.
+        if exact && at - last >= 0.9 {
+            marks.push((f64::from(h), number(at_decade(h), 0)));
+            last = at;
+        }
+    }
+    Scale { low: f64::from(low), high: f64::from(high), marks }
 }
 
 /// A scale for power, from nothing to the limit or what has been seen above it.
@@ -119,11 +130,12 @@ fn draw(
         ..area
     };
     let quiet = theme.style(Tone::Quiet);
-    gutter(frame.buffer_mut(), plot, scale, quiet);
     let Some((from, to)) = window(s, history) else {
-        frame.buffer_mut().set_string(plot.x + 1, plot.y, "nothing seen yet", quiet);
+        frame.buffer_mut().set_string(plot.x, plot.y, "nothing seen yet", quiet);
         return;
     };
+    gutter(frame.buffer_mut(), plot, scale, quiet);
+    frame.buffer_mut().set_string(area.x + GUTTER - 5, plot.bottom(), "UTC", quiet);
     time_labels(frame.buffer_mut(), plot, (from, to), quiet);
     let moment = |x: u16| {
         let share = f64::from(x) / f64::from(plot.width.saturating_sub(1).max(1));
@@ -173,9 +185,10 @@ fn gutter(buffer: &mut Buffer, plot: Rect, scale: &Scale, style: Style) {
 
 /// Writes the time of day below a chart.
 fn time_labels(buffer: &mut Buffer, plot: Rect, (from, to): (i64, i64), style: Style) {
-    let parts = (plot.width / TIME_LABEL).clamp(1, 6);
+    let seconds = to - from < SECONDS_SHOWN_NS;
+    let parts = (plot.width / if seconds { TIME_LABEL * 3 / 2 } else { TIME_LABEL }).clamp(1, 6);
     for i in 0..=parts {
-        let text = hour_minute(from + (to - from) / i64::from(parts) * i64::from(i));
+        let text = time_of_day(from + (to - from) / i64::from(parts) * i64::from(i), seconds);
         let x = plot.x + (plot.width - 1) * i / parts;
         let half = text.len() as u16 / 2;
         let x = x.saturating_sub(half).clamp(plot.x, plot.right() - text.len() as u16);

@@ -1,7 +1,7 @@
 //! What there is to say about a site, in groups of label, value, unit and note. The screen and
 //! the plain table say the same things because both say these.
 
-use super::words::{Tone, UNKNOWN, clean, count, known, mw, number, seconds_until, span, utc};
+use super::words::{Tone, UNKNOWN, clean, count, known, mw, number, seconds_until, span, time_utc};
 use crate::status::{FeedView, Status};
 
 /// One value with all that belongs to it.
@@ -19,6 +19,13 @@ pub struct Fact {
 pub struct Group {
     pub title: &'static str,
     pub facts: Vec<Fact>,
+}
+
+impl Group {
+    /// The unit of its first fact.
+    pub fn unit(&self) -> &str {
+        self.facts.first().map_or("", |f| f.unit.as_str())
+    }
 }
 
 impl Fact {
@@ -40,19 +47,26 @@ impl Fact {
     }
 }
 
-/// A count that should be none.
-fn fault(label: &str, n: u64) -> Fact {
-    Fact::new(label, count(n), "").tone(if n > 0 { Tone::Warn } else { Tone::Plain })
+/// A count; before the first step nothing has been counted.
+fn counted(s: &Status, label: &str, n: impl Into<u64>) -> Fact {
+    let value = if s.seq == 0 { UNKNOWN.into() } else { count(n.into()) };
+    Fact::new(label, value, "")
 }
 
-/// The currency, or a word that stands for it before it is known.
-pub fn currency(s: &Status) -> String {
-    if s.currency.is_empty() { "money".into() } else { clean(&s.currency) }
+/// A count that should be none.
+fn fault(s: &Status, label: &str, n: impl Into<u64>) -> Fact {
+    let n = n.into();
+    let fact = counted(s, label, n);
+    if n > 0 { fact.tone(Tone::Warn) } else { fact }
+}
+
+fn currency(s: &Status) -> String {
+    clean(&s.currency)
 }
 
 /// The unit of prices.
 pub fn per_mwh(s: &Status) -> String {
-    format!("{}/MWh", currency(s))
+    if s.currency.is_empty() { "per MWh".into() } else { format!("{}/MWh", currency(s)) }
 }
 
 /// Whether every feed that brings the prices of now is stale.
@@ -97,7 +111,7 @@ fn gap(s: &Status) -> String {
         return "at target".into();
     }
     let doing = match (s.clock.proving, over > 0) {
-        (true, true) => ", the fall is being proven",
+        (true, true) => ", fall unproven",
         _ => "",
     };
     format!("{} {side} target{doing}", mw(over.abs()))
@@ -139,11 +153,11 @@ pub fn money(s: &Status) -> Group {
 /// Machines by what they do.
 pub fn machines(s: &Status) -> Group {
     let m = &s.machines;
-    let of = |label, n: u32| Fact::new(label, count(n.into()), "");
+    let of = |label, n: u32| counted(s, label, n);
     let mut facts = vec![
         of("awake", m.awake),
         of("asleep", m.asleep),
-        fault("failed", m.failed.into()),
+        fault(s, "failed", m.failed),
         of("excluded", m.excluded),
         of("not heard of", s.unknown_machines),
         of("all", m.all),
@@ -155,16 +169,16 @@ pub fn machines(s: &Status) -> Group {
 /// What became of the commands to machines.
 pub fn commands(s: &Status) -> Group {
     let c = &s.commands;
-    let of = |label, n| Fact::new(label, count(n), "");
+    let of = |label, n: u64| counted(s, label, n);
     let facts = vec![
         of("told", c.commands),
         of("open", c.open),
         of("acked", c.acked),
         of("confirmed", c.confirmed),
-        fault("refused", c.refused),
-        fault("drifted", c.drifted),
-        fault("timed out", c.timed_out),
-        fault("unavailable", c.unavailable),
+        fault(s, "refused", c.refused),
+        fault(s, "drifted", c.drifted),
+        fault(s, "timed out", c.timed_out),
+        fault(s, "unavailable", c.unavailable),
         of("superseded", c.superseded),
     ];
     Group { title: "commands", facts }
@@ -201,7 +215,7 @@ pub fn next(s: &Status) -> Group {
     }
     if let Some(wait) = seconds_until(s.at_ns, &s.wake_at).filter(|_| s.seq > 0) {
         let looks = Fact::new("looks again", format!("in {}", span(wait)), "");
-        facts.push(looks.note(utc(&s.wake_at)));
+        facts.push(looks.note(format!("at {}", time_utc(&s.wake_at))));
     }
     Group { title: "next", facts }
 }
@@ -256,13 +270,8 @@ pub fn identity(s: &Status) -> String {
         "off" => " (decides nothing)",
         _ => "",
     };
-    let policy = s.policy.replace('_', "-");
-    let words = [
-        &s.site,
-        &s.point,
-        &s.market,
-        &format!("mode {}{hands}", s.mode),
-        &format!("policy {policy}"),
-    ];
+    let mode = format!("mode {}{hands}", s.mode);
+    let policy = format!("policy {}", s.policy.replace('_', "-"));
+    let words = [&s.site, &s.point, &mode, &policy, &s.market];
     clean(&words.map(String::as_str).join(" · "))
 }

@@ -1,7 +1,6 @@
 //! The break-even staircase as a ladder: dearest step on top, the price's place between the
 //! steps that are worth more and those that are worth less.
 
-use super::facts;
 use super::table::kilowatts;
 use super::words::{Theme, Tone, clean, count, fit, number};
 use crate::status::{StairView, Status};
@@ -28,7 +27,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, s: &Status, theme: Theme) {
     }
     let quiet = theme.style(Tone::Quiet);
     if s.staircase.is_empty() {
-        let text = Line::styled("  no staircase yet: no value of work is known", quiet);
+        let text = Line::styled("  no staircase yet", quiet);
         frame.render_widget(Paragraph::new(text), area);
         return;
     }
@@ -46,7 +45,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, s: &Status, theme: Theme) {
     for row in &rows[first..last] {
         lines.push(match row {
             Row::Step(step) => line(step, area.width, theme),
-            Row::Price(p) => mark_line(*p, &facts::per_mwh(s), area.width, theme),
+            Row::Price(p) => mark_line(*p, area.width, theme),
         });
     }
     frame.render_widget(Paragraph::new(lines), area);
@@ -76,8 +75,8 @@ fn head(width: u16, style: ratatui::style::Style, above: usize, below: usize) ->
     Line::styled(text, style)
 }
 
-fn mark_line(price: f64, unit: &str, width: u16, theme: Theme) -> Line<'static> {
-    let text = format!("{:>9} ◄ expected price, {unit} ", number(price, 2));
+fn mark_line(price: f64, width: u16, theme: Theme) -> Line<'static> {
+    let text = format!("{:>9} ◄ expected price, before adders ", number(price, 2));
     let rest = usize::from(width).saturating_sub(text.chars().count());
     let style = theme.style(Tone::Strong);
     Line::from(vec![Span::styled(text, style), Span::styled("─".repeat(rest), style)])

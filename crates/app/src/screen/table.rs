@@ -27,7 +27,7 @@ pub fn table(s: &Status) -> String {
     for (_, text) in facts::banners(s) {
         line("note", &text);
     }
-    let none = ["none".to_owned()];
+    let none = [String::from(if s.seq > 0 { "none" } else { super::words::UNKNOWN })];
     let alarms = facts::alarms(s);
     for text in if alarms.is_empty() { &none[..] } else { &alarms } {
         line("alarms", text);
@@ -57,7 +57,7 @@ pub fn table(s: &Status) -> String {
 /// Time, and how fast it runs.
 fn clock(s: &Status) -> String {
     let mut text = utc(&s.at);
-    let _ = write!(text, " · speed {}x", number(s.clock.speed, 0));
+    let _ = write!(text, " · speed {}x", number(s.clock.speed, 1));
     if let Some(p) = s.clock.progress {
         let _ = write!(text, " · {} %", number(p * 100.0, 1));
     }

@@ -96,6 +96,28 @@ fn feed(name: &str, role: &str, age_s: Option<f64>, stale: bool) -> FeedView {
     FeedView { name: name.into(), role: role.into(), age_s, stale }
 }
 
+const FAILED: MachineCounts =
+    MachineCounts { all: 0, awake: 0, asleep: 0, lost: 0, failed: 90, excluded: 0 };
+const COMMANDS: CommandCounts = CommandCounts {
+    commands: 12_804,
+    acked: 12_690,
+    refused: 4,
+    timed_out: 110,
+    confirmed: 12_600,
+    drifted: 31,
+    unavailable: 110,
+    superseded: 63,
+    open: 0,
+};
+const MONEY: MoneyView = MoneyView {
+    profit: 9_812.4,
+    compute_revenue: 15_002.16,
+    energy_cost: 5_189.76,
+    sell_back: 0.0,
+    energy_mwh: 171.284,
+    rate_per_h: Some(412.09),
+};
+
 /// The demo's day at a minute, at this price and these powers.
 fn at(minute: i64, price: f64, target_w: i64, measured_w: i64) -> Status {
     let at_ns = MIDNIGHT_NS + minute * MINUTE_NS;
@@ -123,33 +145,9 @@ fn at(minute: i64, price: f64, target_w: i64, measured_w: i64) -> Status {
         target_w: Some(target_w),
         planned_w: Some(target_w),
         measured_w: Some(measured_w),
-        machines: MachineCounts {
-            all: 3096,
-            awake: 2950,
-            asleep: 56,
-            lost: 90,
-            failed: 90,
-            excluded: 0,
-        },
-        commands: CommandCounts {
-            commands: 12_804,
-            acked: 12_690,
-            refused: 4,
-            timed_out: 110,
-            confirmed: 12_600,
-            drifted: 31,
-            unavailable: 110,
-            superseded: 63,
-            open: 0,
-        },
-        money: MoneyView {
-            profit: 9_812.4,
-            compute_revenue: 15_002.16,
-            energy_cost: 5_189.76,
-            sell_back: 0.0,
-            energy_mwh: 171.284,
-            rate_per_h: Some(412.09),
-        },
+        machines: MachineCounts { all: 3096, awake: 2950, asleep: 56, lost: 90, ..FAILED },
+        commands: COMMANDS,
+        money: MONEY,
         feeds: vec![
             feed("lmp", "dispatch", Some(40.0), false),
             feed("spp", "settlement", Some(760.0), false),
@@ -343,8 +341,8 @@ fn a_frozen_picture_stays_while_the_site_goes_on() {
 #[test]
 fn a_terminal_of_any_size_is_drawn() {
     for panel in [None, Some(Panel::Explain), Some(Panel::Help)] {
-        for width in (1..130).step_by(7) {
-            for height in 1..45 {
+        for width in [1, 2, 9, 19, 40, 72, 73, 80, 109, 110, 131, 200] {
+            for height in [1, 2, 3, 10, 19, 20, 21, 24, 30, 36, 45] {
                 let mut view = View::new(Theme::new(true));
                 view.panel = panel;
                 draw(&mut view, &[alarmed()], (width, height));
@@ -363,23 +361,45 @@ fn numbers_read_well() {
         words::number(f64::NAN, 2),
         words::mw(-30),
         words::span(35.4),
+        words::span(200.0),
         words::span(700.0),
         words::span(31.0 * 3600.0),
         words::span(200.0 * 3600.0),
         words::utc("2026-08-18T05:35:00.25Z"),
-        words::hour_minute(MIDNIGHT_NS),
+        words::time_of_day(MIDNIGHT_NS, false),
+        words::time_of_day(MIDNIGHT_NS, true),
         words::fit("a long name", 6),
         words::clean("bell\u{7} and\u{1b}[2J"),
         without_escapes("\u{1b}[2m12:00\u{1b}[0m \u{1b}[33mWARN\u{1b}[0m late"),
     ];
-    insta::assert_snapshot!(said.join(" | "), @"");
+    insta::assert_snapshot!(said.join("\n"), @r"
+    0.00
+    1,234,567.89
+    -1,000
+    unknown
+    0.000
+    35 s
+    3.3 min
+    12 min
+    31.0 h
+    8.3 d
+    2026-08-18 05:35:00 UTC
+    05:00
+    05:00:00
+    a lon…
+    bell  and [2J
+    12:00 WARN late
+    ");
 }
 
 #[test]
 fn the_price_scale_has_equal_room_for_each_decade() {
     let said = [-100.0, -10.0, -1.0, 0.0, 5.0, 10.0, 100.0, 1000.0, 9000.0];
     let said = said.map(|v| format!("{v}:{:.2}", chart::decades(v)));
-    insta::assert_snapshot!(said.join(" "), @"");
+    insta::assert_snapshot!(
+        said.join(" "),
+        @"-100:-2.00 -10:-1.00 -1:-0.10 0:0.00 5:0.50 10:1.00 100:2.00 1000:3.00 9000:3.95"
+    );
 }
 
 #[test]

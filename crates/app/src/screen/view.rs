@@ -19,6 +19,8 @@ const LEAST: (u16, u16) = (72, 20);
 const LARGE: (u16, u16) = (110, 36);
 /// Without a new status for so long the picture says that it is old.
 const QUIET_MOST: Duration = Duration::from_secs(5);
+/// Width of the labels of what comes next.
+const NEXT_LABEL: usize = 12;
 /// Rows a panel scrolls at once.
 const PAGE: u16 = 10;
 
@@ -159,11 +161,12 @@ impl View {
             Span::raw(format!("{who:<room$} ")),
             Span::styled(time, strong),
         ]);
-        let speed = format!("{}x", number(s.clock.speed, 0));
-        let proving = if s.clock.proving { "◆ proving" } else { "  running free" };
+        let decimals = if s.clock.speed < 9.95 { 1 } else { 0 };
+        let speed = format!("{}x", number(s.clock.speed, decimals));
+        let proving = if s.clock.proving { "◆ proving" } else { "" };
         let right = match s.seq {
             0 => String::new(),
-            _ => format!("speed {speed:>8}  {proving:<14}"),
+            _ => format!("speed {speed:>8}  {proving:<9} "),
         };
         let bar = width.saturating_sub(right.chars().count() + 11);
         let mut spans = vec![Span::raw(" ")];
@@ -202,7 +205,7 @@ impl View {
     }
 
     fn body(&self, frame: &mut Frame<'_>, area: Rect, s: &Status, large: bool) {
-        let middle = if large { 18 } else { 9 };
+        let middle = if large { 18 } else { 8 };
         let bottom = 5;
         let rows = Layout::vertical([
             Constraint::Min(7),
@@ -237,30 +240,35 @@ impl View {
 
     fn charts(&self, frame: &mut Frame<'_>, area: Rect, s: &Status) {
         let [left, right] = columns(area, [50, 50]);
-        let unit = format!("{}   ── expected   • break-even", facts::per_mwh(s));
-        let price = self.titled(frame, left, "price, ", &unit);
-        let power = self.titled(frame, right, "power, ", "MW   ── measured   • target");
+        let unit = facts::per_mwh(s);
+        let legend =
+            if left.width >= 50 { "── expected   • break-even" } else { "• break-even" };
         let rows = Layout::vertical([Constraint::Length(2), Constraint::Min(0)]);
+        let price = self.titled(frame, left, "price, ", &format!("{unit}   {legend}"));
         let [values, plot] = rows.areas(price);
-        self.facts(frame, values, &facts::price(s).facts[..2]);
+        let f = facts::price(s).facts;
+        let note = [f[1].note.as_str(), f[0].note.as_str()];
+        self.pair(frame, values, &f[0], &f[1], &note);
         chart::price(frame, plot, s, &self.history, self.theme);
+        let power = self.titled(frame, right, "power, ", "MW   ── measured   • target");
         let [values, plot] = rows.areas(power);
-        self.facts(frame, values, &facts::power(s).facts[..2]);
+        let f = facts::power(s).facts;
+        self.pair(frame, values, &f[0], &f[1], &[f[1].note.as_str()]);
         chart::power(frame, plot, s, &self.history, self.theme);
     }
 
-    /// One fact a row: label, value, and what belongs to it. Units stand in the title.
-    fn facts(&self, frame: &mut Frame<'_>, area: Rect, facts: &[Fact]) {
+    /// Two facts in one row and what belongs to them below. Units stand in the title.
+    fn pair(&self, frame: &mut Frame<'_>, area: Rect, a: &Fact, b: &Fact, notes: &[&str]) {
         let quiet = self.theme.style(Tone::Quiet);
-        let line = |f: &Fact| {
-            let room = usize::from(area.width).saturating_sub(24);
-            Line::from(vec![
-                Span::styled(format!(" {:<9}", f.label), quiet),
-                Span::styled(format!("{:>11}", f.value), self.theme.style(f.tone)),
-                Span::styled(format!("  {}", fit(&f.note, room)), self.note_style(f)),
-            ])
-        };
-        frame.render_widget(Paragraph::new(facts.iter().map(line).collect::<Vec<_>>()), area);
+        let values = [a, b].into_iter().flat_map(|f| {
+            let label = Span::styled(format!(" {:<8}", f.label), quiet);
+            [label, Span::styled(format!("{:>10} ", f.value), self.theme.style(f.tone))]
+        });
+        let said: Vec<&str> = notes.iter().copied().filter(|n| !n.is_empty()).collect();
+        let room = usize::from(area.width).saturating_sub(1);
+        let note = Span::styled(format!(" {}", fit(&said.join(", "), room)), self.note_style(a));
+        let lines = vec![Line::from(values.collect::<Vec<_>>()), Line::from(note)];
+        frame.render_widget(Paragraph::new(lines), area);
     }
 
     fn note_style(&self, f: &Fact) -> ratatui::style::Style {
@@ -273,7 +281,9 @@ impl View {
         let groups = [facts::money(s), facts::machines(s), facts::commands(s)];
         let mut left = area;
         for g in &groups {
-            left = self.titled(frame, left, g.title, "");
+            let unit = g.unit();
+            let comma = if unit.is_empty() { "" } else { ", " };
+            left = self.titled(frame, left, g.title, &format!("{comma}{unit}"));
             let rows = g.facts.len().div_ceil(2) as u16;
             self.grid(frame, Rect { height: rows.min(left.height), ..left }, g);
             let used = rows.min(left.height);
@@ -295,11 +305,14 @@ impl View {
     /// Facts of a group, two a row.
     fn grid(&self, frame: &mut Frame<'_>, area: Rect, group: &Group) {
         let cell = |f: &Fact| {
-            let unit = format!(" {:<6}", f.unit);
+            // Only a unit that is not the title's stands beside the label.
+            let label = match f.unit.is_empty() || f.unit == group.unit() {
+                true => f.label.clone(),
+                false => format!("{}, {}", f.label, f.unit),
+            };
             [
-                Span::styled(format!(" {:<12}", f.label), self.theme.style(Tone::Quiet)),
-                Span::styled(format!("{:>10}", f.value), self.theme.style(f.tone)),
-                Span::styled(unit, self.theme.style(Tone::Quiet)),
+                Span::styled(format!(" {label:<12}"), self.theme.style(Tone::Quiet)),
+                Span::styled(format!("{:>12} ", f.value), self.theme.style(f.tone)),
             ]
         };
         let lines: Vec<Line<'static>> = group
@@ -319,26 +332,28 @@ impl View {
         let mut lines = vec![
             self.short(&[&money[0]]),
             self.short(&[&money[1]]),
-            self.short(&[&money[5]]),
             self.short(&[&machines[0], &machines[1]]),
             self.short(&[&machines[2], &machines[3]]),
             self.short(&[&commands[0], &commands[3]]),
             self.short(&[&commands[1], &commands[5]]),
         ];
-        lines.push(Line::from(
-            facts::feeds(s)
-                .facts
-                .iter()
-                .flat_map(|f| {
-                    let unit = if f.tone == Tone::Warn { " STALE" } else { "" };
-                    let text = format!("{}{unit} ", f.value);
-                    let label = format!(" {} ", fit(&f.label, 8));
-                    let quiet = self.theme.style(Tone::Quiet);
-                    [Span::styled(label, quiet), Span::styled(text, self.theme.style(f.tone))]
-                })
-                .collect::<Vec<_>>(),
-        ));
+        lines.push(self.feeds_short(s));
         frame.render_widget(Paragraph::new(lines), area);
+    }
+
+    /// Feeds in one row, the stale ones first: what does not fit is healthy.
+    fn feeds_short(&self, s: &Status) -> Line<'static> {
+        let mut feeds = facts::feeds(s).facts;
+        feeds.sort_by_key(|f| f.tone != Tone::Warn);
+        let cell = |f: &Fact| {
+            let stale = if f.tone == Tone::Warn { " STALE" } else { "" };
+            let label = format!(" {} ", fit(&f.label, 8));
+            [
+                Span::styled(label, self.theme.style(Tone::Quiet)),
+                Span::styled(format!("{}{stale} ", f.value), self.theme.style(f.tone)),
+            ]
+        };
+        Line::from(feeds.iter().flat_map(cell).collect::<Vec<_>>())
     }
 
     fn short(&self, facts: &[&Fact]) -> Line<'static> {
@@ -355,24 +370,28 @@ impl View {
     }
 
     fn next(&self, frame: &mut Frame<'_>, area: Rect, s: &Status) {
-        let area = self.titled(frame, area, "what next, and why", "");
-        let mut lines: Vec<Line<'static>> =
-            facts::next(s).facts.iter().map(|f| self.fact(f)).collect();
-        let why = Line::from(vec![
-            Span::styled(format!(" {:<12}", "why"), self.theme.style(Tone::Quiet)),
-            Span::raw(facts::why(s)),
-        ]);
-        lines.insert(0, why);
-        frame.render_widget(Paragraph::new(lines), area);
-    }
-
-    fn fact(&self, f: &Fact) -> Line<'static> {
+        let area = self.titled(frame, area, "what next and why, prices ", &facts::per_mwh(s));
         let quiet = self.theme.style(Tone::Quiet);
-        Line::from(vec![
-            Span::styled(format!(" {:<12}", f.label), quiet),
-            Span::styled(format!("{:>9}", f.value), self.theme.style(f.tone)),
-            Span::styled(format!(" {}", f.note), quiet),
-        ])
+        let room = usize::from(area.width).saturating_sub(NEXT_LABEL + 1);
+        let row = |label: &str, text: String| {
+            let label = Span::styled(format!(" {label:<NEXT_LABEL$}"), quiet);
+            Line::from(vec![label, Span::raw(text)])
+        };
+        let mut lines: Vec<Line<'static>> = Vec::new();
+        // Two rows for the sentence; what is beyond them is in the ladder.
+        let why = wrapped(&facts::why(s), room, 2);
+        lines.extend(
+            why.into_iter().enumerate().map(|(i, w)| row(if i == 0 { "why" } else { "" }, w)),
+        );
+        if s.seq > 0 {
+            let at = |v: Option<f64>| v.map_or_else(|| "none".into(), |v| number(v, 2));
+            let (down, up) = (at(s.down_above), at(s.up_below));
+            lines.push(row("less above", format!("{down}, more below {up}")));
+        }
+        for f in facts::next(s).facts.iter().filter(|f| f.unit.is_empty()) {
+            lines.push(row(&f.label, format!("{}, {}", f.value, f.note)));
+        }
+        frame.render_widget(Paragraph::new(lines), area);
     }
 
     /// Alarms by exception: one quiet line when there are none.
@@ -429,6 +448,26 @@ impl View {
     }
 }
 
+/// Text broken at spaces into at most this many rows, saying where it was cut.
+fn wrapped(text: &str, width: usize, rows: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut free = rows.saturating_sub(1);
+    for word in text.split_whitespace() {
+        let last = lines.last_mut().expect("there is always a row to add to");
+        let long = last.chars().count() + 1 + word.chars().count() > width;
+        if last.is_empty() {
+            last.push_str(word);
+        } else if long && free > 0 {
+            free -= 1;
+            lines.push(word.into());
+        } else {
+            last.push(' ');
+            last.push_str(word);
+        }
+    }
+    lines.iter().map(|l| fit(l, width)).collect()
+}
+
 /// Two columns with a gap, by shares in percent.
 fn columns(area: Rect, [left, right]: [u16; 2]) -> [Rect; 2] {
     Layout::horizontal([Constraint::Percentage(left), Constraint::Percentage(right)])
@@ -446,6 +485,7 @@ const HELP: &str = "\
  Up, Down    scroll a panel; PageUp, PageDown, Home too
  ?           this help
 
+ less above  market price above which power would go down; more below: under which up
  expected    price at which the running interval is expected to settle
  latest      the newest price that went into it
  break-even  price at which a machine's work is worth its energy

@@ -99,9 +99,11 @@ pub fn known(value: Option<f64>, decimals: usize) -> String {
 
 /// A length of time, to about two digits.
 pub fn span(seconds: f64) -> String {
-    let s = seconds.max(0.0);
+    // Adding nothing makes a negative nothing a plain one.
+    let s = seconds.max(0.0) + 0.0;
     match s {
         s if s < 119.5 => format!("{s:.0} s"),
+        s if s < 597.0 => format!("{:.1} min", s / 60.0),
         s if s < 119.5 * 60.0 => format!("{:.0} min", s / 60.0),
         s if s < 48.0 * 3600.0 => format!("{:.1} h", s / 3600.0),
         s => format!("{:.1} d", s / 86_400.0),
@@ -116,10 +118,17 @@ pub fn utc(rfc3339: &str) -> String {
     format!("{day} {time} UTC")
 }
 
-/// The time of day of a moment, `05:35`.
-pub fn hour_minute(ns: i64) -> String {
-    let minutes = ns.div_euclid(60_000_000_000).rem_euclid(1440);
-    format!("{:02}:{:02}", minutes / 60, minutes % 60)
+/// The same without the day.
+pub fn time_utc(rfc3339: &str) -> String {
+    let text = utc(rfc3339);
+    text.split_once(' ').map_or(text.clone(), |(_, time)| time.into())
+}
+
+/// The time of day of a moment, `05:35`, or to the second, `05:35:20`.
+pub fn time_of_day(ns: i64, seconds: bool) -> String {
+    let s = ns.div_euclid(1_000_000_000).rem_euclid(86_400);
+    let minute = format!("{:02}:{:02}", s / 3600, s / 60 % 60);
+    if seconds { format!("{minute}:{:02}", s % 60) } else { minute }
 }
 
 /// Seconds from one moment to an RFC 3339 time; `None` when it is not one.

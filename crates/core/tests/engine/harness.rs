@@ -22,6 +22,7 @@ pub struct World {
     pub reported: Vec<Option<Power>>,
     /// The price repeated every five minutes while time runs; `None` is a silent feed.
     pub repeats: Option<i64>,
+    posted: Time,
 }
 
 impl World {
@@ -39,6 +40,7 @@ impl World {
             log: Vec::new(),
             reported: vec![None; n],
             repeats: None,
+            posted: Time::MIN,
             site: site.clone(),
         };
         world.feed(Event::Started { version: "test".into(), epoch: 1 });
@@ -122,6 +124,7 @@ impl World {
 
     pub fn price(&mut self, usd: i64) -> Step {
         self.repeats = Some(usd);
+        self.posted = self.now;
         let interval = Interval::starting(self.now, Span::minutes(5));
         let price = Price(usd * 1_000_000);
         let rows = vec![PriceRow { interval, price, known_at: self.now }];
@@ -137,17 +140,18 @@ impl World {
     pub fn run(&mut self, span: Span) {
         let end = self.now + span;
         let mut wake = self.feed(Event::Tick).wake;
-        let mut posted = self.now;
-        while wake.min(posted + Span::minutes(5)) < end {
+        loop {
+            let post = self.repeats.map_or(Time::MAX, |_| self.posted + Span::minutes(5));
+            let next = wake.min(post);
+            if next >= end {
+                break;
+            }
             assert!(wake > self.now, "the engine asks for a later time");
-            self.now = wake.min(posted + Span::minutes(5));
-            let told = match self.repeats.filter(|_| self.now == posted + Span::minutes(5)) {
+            self.now = next.max(self.now);
+            let told = match self.repeats.filter(|_| self.now >= post) {
                 Some(usd) => self.price(usd),
                 None => self.feed(Event::Tick),
             };
-            if self.now == posted + Span::minutes(5) {
-                posted = self.now;
-            }
             wake = if told.plan.is_some() { self.telemetry().wake } else { told.wake };
         }
         self.now = end;

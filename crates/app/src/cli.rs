@@ -1,0 +1,268 @@
+//! The command line: a contract that scripts depend on.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Exit codes, as `--help` lists them.
+pub mod exit {
+    pub const FAILED: u8 = 1;
+    pub const BAD_INPUT: u8 = 3;
+    pub const UNREACHABLE: u8 = 4;
+    pub const VIOLATION: u8 = 5;
+}
+
+/// The gate between a compute site and the power grid: it holds a flexible load at the power
+/// that earns most now, within every limit, and proves afterwards what it did and why.
+#[derive(Debug, Parser)]
+#[command(name = "headgate", version, after_help = "Exit codes: 0 ok, 1 failed, 2 usage, \
+    3 bad configuration or input, 4 daemon unreachable, 5 a check found a violation.\n\
+    Data goes to stdout; progress and logs go to stderr (RUST_LOG=debug for more).")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs everything on a simulated 10 MW farm, real sockets included; needs nothing.
+    Demo(DemoArgs),
+    /// Runs a site: live prices, or recorded ones with --replay.
+    Run(RunArgs),
+    /// Says what is wrong with a configuration, with line and caret, before anything starts.
+    Check(CheckArgs),
+    /// Shows the ladder of narrowings and the reason, now or at any past moment.
+    Explain(ExplainArgs),
+    /// Shows the running daemon's price, target, proof, machines and alarms.
+    Status(StatusArgs),
+    /// Holds the site at a power, or where it is, until released.
+    Hold(HoldArgs),
+    /// Lets go of a hold or a stop.
+    Release(ReasonArgs),
+    /// Takes everything down at once, past every ramp, until released.
+    Stop(ReasonArgs),
+    /// Steps the engine through a journal again and says whether its decisions are the same.
+    Replay(ReplayArgs),
+    /// Looks after a journal.
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// Runs the simulated farm alone, for any LuxOS or cgminer client to try.
+    Simfarm(SimfarmArgs),
+    /// Prints shell completions.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page.
+    Man,
+}
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// One JSON document.
+    Json,
+    /// One JSON document a line.
+    Jsonl,
+    /// Comma-separated values with a header line.
+    Csv,
+}
+
+/// Where the daemon keeps its data and is found.
+#[derive(Debug, Clone, Args)]
+pub struct DataArg {
+    /// Data folder; the daemon is found by its control.sock in it.
+    #[arg(long, env = "HEADGATE_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+impl DataArg {
+    /// The folder given, or the one that is meant where none is.
+    pub fn folder(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| PathBuf::from("headgate-data"))
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Chooses everything that is left to chance.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Runs one day and prints its result, instead of repeating the day until interrupted.
+    #[arg(long)]
+    pub once: bool,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Highest speed as a multiple of real time, or `max`.
+    #[arg(long, default_value = "max", value_parser = speed)]
+    pub speed: Speed,
+    /// Keeps the journal here; by default in a temporary folder that is removed.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Port of the status page on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// No live view, even on a terminal.
+    #[arg(long)]
+    pub plain: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The site's configuration.
+    pub site: PathBuf,
+    #[command(flatten)]
+    pub data: DataArg,
+    /// Recorded prices instead of live ones: [KIND:]FILE[#column=POINT], any number of files.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub replay: Vec<String>,
+    /// Highest speed of a replay as a multiple of real time, or `max`. Above 1 only on machines
+    /// simulated in this process (--simfarm).
+    #[arg(long, default_value = "1", value_parser = speed)]
+    pub speed: Speed,
+    /// Ends when the replay does.
+    #[arg(long)]
+    pub until_end: bool,
+    /// First moment of the replay, RFC 3339; by default its first price.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<jiff::Timestamp>,
+    /// First moment after the replay, RFC 3339; by default after its last price.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<jiff::Timestamp>,
+    /// Simulates the site's machines in this process, on their loopback addresses.
+    #[arg(long)]
+    pub simfarm: bool,
+    /// Chooses what the simulated machines leave to chance.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Port of the status page on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// How the summary at the end is printed.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The site's configuration.
+    pub site: PathBuf,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The moment, RFC 3339; by default the last one there is.
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<jiff::Timestamp>,
+    #[command(flatten)]
+    pub data: DataArg,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub data: DataArg,
+    /// Keeps showing it.
+    #[arg(long)]
+    pub watch: bool,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct HoldArgs {
+    /// Why; it goes into the journal.
+    #[arg(long)]
+    pub reason: String,
+    /// The power to hold at the meter, such as "3 MW"; by default the present set point.
+    #[arg(long, value_name = "POWER")]
+    pub power: Option<String>,
+    /// When the hold ends by itself, RFC 3339.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<jiff::Timestamp>,
+    #[command(flatten)]
+    pub data: DataArg,
+}
+
+#[derive(Debug, Args)]
+pub struct ReasonArgs {
+    /// Why; it goes into the journal.
+    #[arg(long)]
+    pub reason: Option<String>,
+    #[command(flatten)]
+    pub data: DataArg,
+}
+
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The data folder, or one of its journal segments.
+    pub journal: PathBuf,
+    /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum JournalCommand {
+    /// Checks every byte; exit 5 when one is wrong.
+    Verify {
+        #[command(flatten)]
+        data: DataArg,
+        /// How the result is printed.
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct SimfarmArgs {
+    /// The site whose machines to simulate; without it, a mixed farm.
+    pub site: Option<PathBuf>,
+    /// Machines of the mixed farm, from 127.1.0.1 on.
+    #[arg(long, default_value_t = 100)]
+    pub machines: u32,
+    /// Port of every machine; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// Chooses everything that is left to chance.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Time a machine takes to answer, in milliseconds.
+    #[arg(long, default_value_t = 20)]
+    pub delay_ms: u32,
+    /// Share of machines that accept and never answer, in percent.
+    #[arg(long, default_value_t = 0.0)]
+    pub mute: f64,
+    /// Share of machines that say yes and keep drawing, in percent.
+    #[arg(long, default_value_t = 0.0)]
+    pub lying: f64,
+    /// Share of machines that are off the network and draw nothing, in percent.
+    #[arg(long, default_value_t = 0.0)]
+    pub dead: f64,
+}
+
+/// A speed ceiling: a multiple of real time, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Speed(pub Option<i64>);
+
+/// Highest speed that can be asked for by number.
+const SPEED_MAX: i64 = 1_000_000;
+
+fn speed(text: &str) -> Result<Speed, String> {
+    if text == "max" {
+        return Ok(Speed(None));
+    }
+    match text.parse::<i64>() {
+        Ok(n) if (1..=SPEED_MAX).contains(&n) => Ok(Speed(Some(n))),
+        _ => Err(format!("give a whole number from 1 to {SPEED_MAX}, or `max`")),
+    }
+}

@@ -1,0 +1,214 @@
+//! `headgate run`: a site, live or on recorded prices.
+
+use crate::cli::{Format, RunArgs};
+use crate::clock::Clock;
+use crate::config::Loaded;
+use crate::plant::{self, Ended, Plant, Prices};
+use crate::site_files::{hashprices, load_site, replay_of};
+use crate::start::{self, Doors, Source, Stop};
+use anyhow::{Context, bail};
+use headgate_core::event::{AutomationMode, Event};
+use headgate_core::site::Site;
+use headgate_core::time::{Span, Time};
+use headgate_feeds::market::Market;
+use headgate_feeds::replay::Replay;
+use headgate_sim::serve::FarmServer;
+use headgate_sim::spec::FaultShares;
+use serde_json::json;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use tracing::{info, warn};
+
+/// A replay begins this long before its first price, so that machines are read back by then.
+const LEAD: Span = Span::minutes(1);
+/// How long after the end commands may still come to their end.
+const AFTERGLOW: Span = Span::minutes(20);
+
+/// A request that must not be granted, for a reason the asker can mend.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+/// Runs a site.
+///
+/// # Errors
+/// When the configuration or the prices are wrong, or something needed is not to be had.
+pub fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let mut loaded = load_site(&args.site)?;
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
+    guard(args, &mut loaded.site)?;
+    let folder = args.data.data.clone().unwrap_or_else(|| loaded.data.clone());
+    let runtime = start::runtime()?;
+    runtime.block_on(async {
+        let stop = Stop::on_signals()?;
+        if args.replay.is_empty() {
+            live(args, &loaded, folder, &stop).await
+        } else {
+            replay(args, loaded, folder, &stop).await
+        }
+    })
+}
+
+/// Recorded or accelerated prices never command a machine that is not simulated.
+fn guard(args: &RunArgs, site: &mut Site) -> anyhow::Result<()> {
+    let loopback = crate::farm::all_loopback(site);
+    if args.simfarm && !loopback {
+        bail!(Refused(
+            "--simfarm simulates machines on loopback addresses only, and [[cohort]] hosts names \
+             others: number them from 127.1.0.1 on"
+                .into(),
+        ));
+    }
+    if args.replay.is_empty() {
+        if args.speed.0 != Some(1) {
+            bail!(Refused("--speed needs recorded prices: give --replay FILE too".into()));
+        }
+        return Ok(());
+    }
+    if args.speed.0 != Some(1) && !args.simfarm {
+        bail!(Refused(
+            "accelerated prices never command a machine that is not simulated in this process: \
+             add --simfarm, or leave --speed at 1"
+                .into(),
+        ));
+    }
+    if !loopback && site.policy.mode != AutomationMode::Off {
+        warn!("recorded prices and real addresses: running in shadow, no machine is commanded");
+        site.policy.mode = AutomationMode::Shadow;
+    }
+    Ok(())
+}
+
+async fn live(
+    args: &RunArgs,
+    loaded: &Loaded,
+    folder: PathBuf,
+    stop: &Stop,
+) -> anyhow::Result<()> {
+    let mut site = loaded.site.clone();
+    let clock = Clock::real();
+    let farm = match args.simfarm {
+        true => Some(serve(&mut site, &clock, args)?),
+        false => None,
+    };
+    let script = hashprices(&loaded.hashprice, clock.now())?;
+    let source = Source { prices: Prices::Live, script: script.into(), ends_at: None };
+    let (mut plant, doors) = start::plant(&folder, &site, clock, source, None, stop.signal())?;
+    let market = Market::load(&site.market.name)?;
+    plant::follow(&site, &market, &doors.feeds)?;
+    let open = doors.open(args.port).await?;
+    info!("{} runs in mode {}", site.name, plant::mode_word(site.policy.mode));
+    let ended = plant.run().await;
+    open.close().await;
+    drop(farm);
+    ended.map(|_| ())
+}
+
+fn serve(site: &mut Site, clock: &Clock, args: &RunArgs) -> anyhow::Result<FarmServer> {
+    let spec = crate::farm::spec_of(site, clock.now(), args.seed, FaultShares::default())?;
+    let farm = Arc::new(Mutex::new(crate::farm::build(&spec)?));
+    let time: Arc<dyn headgate_sim::serve::SimClock> = match clock.sim_time() {
+        Some(time) => Arc::new(time),
+        None => Arc::new(headgate_sim::serve::WallClock),
+    };
+    let server = FarmServer::start(farm, time, 0)?;
+    crate::farm::at_port(site, server.port());
+    Ok(server)
+}
+
+async fn replay(
+    args: &RunArgs,
+    loaded: Loaded,
+    folder: PathBuf,
+    stop: &Stop,
+) -> anyhow::Result<()> {
+    let recorded = replay_of(&args.replay, &loaded)?;
+    let (begin, end) = span(args, &recorded)?;
+    let mut site = loaded.site.clone();
+    let clock = Clock::gated(begin, args.speed.0);
+    let farm = match args.simfarm {
+        true => Some(serve(&mut site, &clock, args)?),
+        false => None,
+    };
+    let script: VecDeque<(Time, Event)> = hashprices(&loaded.hashprice, begin)?.into();
+    let prices = Prices::recorded(recorded, &site);
+    let source = Source { prices, script, ends_at: Some(end) };
+    let (mut plant, doors) = start::plant(&folder, &site, clock, source, None, stop.signal())?;
+    plant.afterglow = AFTERGLOW;
+    let open = doors.open(args.port).await?;
+    let view = start::view(false, &doors, stop);
+    let ended = plant.run().await;
+    view.end();
+    if matches!(ended, Ok(Ended::Replayed)) {
+        summary(args, &plant, &doors)?;
+        if !args.until_end {
+            info!("the replay is over; status stays open until interrupted");
+            stop.wanted().await;
+        }
+    }
+    open.close().await;
+    drop(farm);
+    ended.map(|_| ())
+}
+
+/// First and last moment of a replay.
+fn span(args: &RunArgs, replay: &Replay) -> anyhow::Result<(Time, Time)> {
+    let given = |t: Option<jiff::Timestamp>| -> anyhow::Result<Option<Time>> {
+        t.map(|t| Ok(Time(i64::try_from(t.as_nanosecond())?))).transpose()
+    };
+    let first = replay.next_at().context("the replay has no price")?;
+    let last = replay.ends_at().context("the replay has no price")?;
+    let begin = given(args.from)?.unwrap_or(first) - LEAD;
+    let end = given(args.to)?.unwrap_or(last + LEAD);
+    if begin >= end {
+        bail!(Refused(format!("--from {begin} is not before --to {end}: nothing to replay")));
+    }
+    Ok((begin, end))
+}
+
+fn summary(args: &RunArgs, plant: &Plant, doors: &Doors) -> anyhow::Result<()> {
+    let s = plant.status();
+    let c = s.commands;
+    let document = json!({
+        "site": s.site,
+        "point": s.point,
+        "currency": s.currency,
+        "sim_s": plant.clock.sim_elapsed().as_seconds(),
+        "wall_s": plant.clock.wall_elapsed().as_secs_f64(),
+        "speed": plant.clock.speed(),
+        "events": s.seq,
+        "machines": s.machines.all,
+        "profit": s.money.profit,
+        "energy_mwh": s.money.energy_mwh,
+        "energy_cost": s.money.energy_cost,
+        "compute_revenue": s.money.compute_revenue,
+        "sell_back": s.money.sell_back,
+        "commands": c.commands,
+        "acked": c.acked,
+        "refused": c.refused,
+        "timed_out": c.timed_out,
+        "confirmed": c.confirmed,
+        "drifted": c.drifted,
+        "unavailable": c.unavailable,
+        "superseded": c.superseded,
+        "decisions_at": s.at,
+    });
+    // The desk shows the last state for as long as the doors stay open.
+    drop(doors.desk.status.borrow());
+    match args.format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(&document)?),
+        Format::Jsonl => println!("{document}"),
+        Format::Table | Format::Csv => {
+            let rows = document.as_object().context("the summary is an object")?;
+            let line = |(k, v): (&String, &serde_json::Value)| match args.format {
+                Format::Csv => format!("{k},{v}"),
+                _ => format!("{k:<18}{v}"),
+            };
+            rows.iter().map(line).for_each(|l| println!("{l}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! Files of a site: its configuration, its market, its recorded prices.
+
+use crate::config::{ConfigError, HashpriceSource, Loaded, MarketFacts, load};
+use anyhow::Context;
+use headgate_core::event::{Event, Hashprice};
+use headgate_core::time::Time;
+use headgate_feeds::market::Market;
+use headgate_feeds::parse::{FileKind, Options, Parsed};
+use headgate_feeds::replay::Replay;
+use std::path::Path;
+
+/// What the configuration needs of a market: one that ships with the program, or a file.
+///
+/// # Errors
+/// One sentence when there is no such market or its file is wrong.
+pub fn market_facts(name: &str) -> Result<MarketFacts, String> {
+    let market = Market::load(name).map_err(|e| describe(&e))?;
+    let timezone = market.zone().iana_name().unwrap_or("UTC").to_owned();
+    Ok(MarketFacts { rule: market.rule(), timezone })
+}
+
+/// An error with everything that led to it, in one line.
+pub fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+/// Loads a site's configuration.
+///
+/// # Errors
+/// Everything found wrong with it, each with line and caret.
+pub fn load_site(path: &Path) -> Result<Loaded, ConfigError> {
+    load(path, &market_facts)
+}
+
+/// The hash prices of a configuration, each told when it could be known.
+///
+/// # Errors
+/// When the file that holds them cannot be read.
+pub fn hashprices(source: &HashpriceSource, start: Time) -> anyhow::Result<Vec<(Time, Event)>> {
+    let rows = match source {
+        HashpriceSource::NotNeeded => Vec::new(),
+        HashpriceSource::Constant(money) => {
+            vec![Hashprice { per_ph_day: *money, known_at: Time::MIN }]
+        }
+        HashpriceSource::File(path) => headgate_feeds::hashprice::load(path)
+            .with_context(|| format!("failed to load the hash prices `{}`", path.display()))?,
+    };
+    let constant = matches!(source, HashpriceSource::Constant(_));
+    let told = |h: Hashprice| {
+        // A fixed hash price never grows old: it is known anew at every start.
+        let h = if constant { Hashprice { known_at: start, ..h } } else { h };
+        (h.known_at.max(start), Event::Value(h))
+    };
+    // Of what was known before the start only the last counts.
+    let (before, after): (Vec<_>, Vec<_>) = rows.into_iter().partition(|h| h.known_at <= start);
+    Ok(before.into_iter().max_by_key(|h| h.known_at).into_iter().chain(after).map(told).collect())
+}
+
+/// Reads recorded prices for a site's point: `[KIND:]FILE[#column=POINT]`.
+///
+/// # Errors
+/// One sentence naming file, line, field and the mend.
+pub fn read_prices(spec: &str, site: &Loaded, market: &Market) -> anyhow::Result<Parsed> {
+    let (body, column) = match spec.rsplit_once("#column=") {
+        Some((body, column)) => (body, Some(column.to_owned())),
+        None => (spec, None),
+    };
+    let named = body.split_once(':').and_then(|(k, f)| FileKind::from_name(k).map(|k| (k, f)));
+    let file = named.map_or(body, |(_, f)| f);
+    let options =
+        Options { point: Some(site.site.point.clone()), column, ..Options::default() };
+    let parsed = headgate_feeds::load_with(Path::new(file), market, &options)?;
+    if let Some((kind, _)) = named {
+        anyhow::ensure!(
+            parsed.kind == kind,
+            "`{file}` holds {}, not {kind}: leave the kind out or name the right one",
+            parsed.kind
+        );
+    }
+    for note in &parsed.notes {
+        tracing::info!("{file}: {note}");
+    }
+    Ok(parsed)
+}
+
+/// Reads any number of price files into one replay.
+///
+/// # Errors
+/// As [`read_prices`]; also when none of them has a price of the site's point.
+pub fn replay_of(specs: &[String], site: &Loaded) -> anyhow::Result<Replay> {
+    let market = Market::load(&site.site.market.name)?;
+    let mut files = Vec::new();
+    for spec in specs {
+        files.push(read_prices(spec, site, &market)?);
+    }
+    let replay = Replay::new(&files, &site.site.point);
+    anyhow::ensure!(
+        replay.next_at().is_some(),
+        "no price of {} in {}: name another [site] settlement_point or another file",
+        site.site.point,
+        specs.join(", "),
+    );
+    Ok(replay)
+}
