@@ -443,7 +443,11 @@ proptest! {
     }
 
     #[test]
-    fn the_price_stays_on_the_ladder_shown(rows in 1_usize..60, room in 1_usize..40, at in 0_usize..60) {
+    fn the_price_stays_on_the_ladder_shown(
+        rows in 1_usize..60,
+        room in 1_usize..40,
+        at in 0_usize..60,
+    ) {
         let mark = at.min(rows - 1);
         let first = stairs::first_shown(rows, room, Some(mark));
         prop_assert!(first <= mark && mark < first + room);
