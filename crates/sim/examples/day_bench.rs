@@ -1,8 +1,10 @@
-//! Times a whole day of a farm through the engine: `day_bench [--machines N] [--format json]`.
+//! Times a whole day of a farm through the engine:
+//! `day_bench [--machines N] [--polled] [--format json]`.
 //!
 //! Five-minute prices with an evening spike, every machine read every 30 s with a little noise,
 //! injected behind the parsers; the same engine and driver as live, in virtual time. What is
 //! timed is everything: readings, batches, steps, plans, commands and the farm's own physics.
+//! With `--polled` the readings are asked for and answered on the simulated wire instead.
 #![expect(clippy::disallowed_methods, reason = "a bench measures time")]
 
 use headgate_core::time::{Span, Time};
@@ -31,13 +33,15 @@ fn main() {
         args.get(at + 1)
     };
     let machines = value("--machines").and_then(|n| n.parse().ok()).unwrap_or(MACHINES);
+    let polled = args.iter().any(|a| a == "--polled");
     let (wall, cpu) = (Instant::now(), cpu_seconds());
-    let outcome = day(machines);
+    let outcome = day(machines, polled);
     let ours_s = wall.elapsed().as_secs_f64();
     let ours_cpu_s = cpu_seconds().zip(cpu).map(|(after, before)| after - before);
-    let case = format!("day_{machines}x{}s", EVERY.as_seconds());
+    let how = if polled { "_polled" } else { "" };
+    let case = format!("day_{machines}x{}s{how}", EVERY.as_seconds());
     let row = serde_json::json!({
-        "case": case, "n": outcome.readings, "ours_s": ours_s, "ours_cpu_s": ours_cpu_s,
+        "case": case, "n": if polled { outcome.requests } else { outcome.readings }, "ours_s": ours_s, "ours_cpu_s": ours_cpu_s,
         "anchor": "limit 10 s", "anchor_s": LIMIT_S, "anchor_cpu_s": null,
         "ratio": ours_s / LIMIT_S,
         "steps": outcome.steps, "plans": outcome.plans, "commands": outcome.counts.commands,
@@ -46,12 +50,12 @@ fn main() {
     println!("{}", serde_json::json!({ "bench": "day", "rows": [row] }));
 }
 
-fn day(machines: u32) -> Outcome {
+fn day(machines: u32, polled: bool) -> Outcome {
     let mut spec = FarmSpec::mixed(START, machines, 7);
     spec.overhead = overhead(150_000);
     let farm = Farm::new(&spec).expect("the benched farm is one");
     let mut options = WorldOptions::new(START, 7);
-    options.observe = Some(Observe { every: EVERY, noise_ppm: NOISE_PPM });
+    options.observe = (!polled).then_some(Observe { every: EVERY, noise_ppm: NOISE_PPM });
     let events = day_events(START, Money(45_000_000), spike_day);
     let world = World::new(site_of(&spec), farm, options, events);
     world.expect("site and farm are of one size").run(START + Span::hours(24), &mut |_, _| {})

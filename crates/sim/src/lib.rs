@@ -2,7 +2,8 @@
 //! protocol.
 //!
 //! [`farm`] is the physics and the true meter, driven by whatever time it is given;
-//! `luxos_api` answers one request as a machine would; [`serve`] puts it on loopback sockets.
+//! `luxos_api` answers one request as a machine would; [`serve`] puts it on loopback sockets;
+//! [`world`] lives through whole days of it in virtual time.
 #![deny(missing_docs)]
 
 pub mod address;
@@ -15,7 +16,7 @@ pub mod models;
 pub mod ramp;
 pub mod rng;
 pub mod serve;
-
 pub mod spec;
+pub mod world;
 
 pub use luxos_api::{ApiAnswer, SESSION_LIFE};
