@@ -13,7 +13,7 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// Held while a frame is drawn, so that nobody gives the terminal back in the middle of one.
 static GATE: Mutex<()> = Mutex::new(());
 /// Log lines that came while the terminal was ours.
-static HELD_BACK: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
+static HELD_BACK: Mutex<Lines> = Mutex::new(Lines { kept: VecDeque::new(), open: false });
 static HOOK: Once = Once::new();
 
 /// Log lines kept while the terminal is ours; older ones go.
@@ -22,6 +22,33 @@ const LOG_LINES_MAX: usize = 200;
 const LOG_LINE_CHARS_MAX: usize = 400;
 /// Bytes gathered for one write; a frame of a large terminal fits.
 const FRAME_BYTES: usize = 64 * 1024;
+
+/// The newest log lines.
+#[derive(Debug)]
+struct Lines {
+    kept: VecDeque<String>,
+    /// The last one has not ended yet: a line may come in pieces.
+    open: bool,
+}
+
+impl Lines {
+    fn take(&mut self, text: &str) {
+        for piece in text.split_inclusive('\n') {
+            let line = piece.trim_end_matches(['\n', '\r']);
+            match self.kept.back_mut() {
+                Some(last) if self.open => {
+                    let room = LOG_LINE_CHARS_MAX.saturating_sub(last.chars().count());
+                    last.extend(line.chars().take(room));
+                }
+                _ => self.kept.push_back(line.chars().take(LOG_LINE_CHARS_MAX).collect()),
+            }
+            self.open = !piece.ends_with('\n');
+            if self.kept.len() > LOG_LINES_MAX {
+                self.kept.pop_front();
+            }
+        }
+    }
+}
 
 /// A screen on stderr: stdout is for data.
 pub type Screen = Terminal<CrosstermBackend<BufWriter<Stderr>>>;
@@ -98,8 +125,9 @@ fn give_back() {
 }
 
 /// Says on stderr what was held back.
-fn tell(lines: &mut VecDeque<String>) {
-    for line in lines.drain(..) {
+fn tell(lines: &mut Lines) {
+    lines.open = false;
+    for line in lines.kept.drain(..) {
         let _ = writeln!(io::stderr(), "{line}");
     }
 }
@@ -115,13 +143,7 @@ impl Write for LogWriter {
         if !TAKEN.load(Ordering::SeqCst) {
             return io::stderr().write(bytes);
         }
-        let text = without_escapes(&String::from_utf8_lossy(bytes));
-        for line in text.lines().filter(|l| !l.trim().is_empty()) {
-            if lines.len() == LOG_LINES_MAX {
-                lines.pop_front();
-            }
-            lines.push_back(line.chars().take(LOG_LINE_CHARS_MAX).collect());
-        }
+        lines.take(&without_escapes(&String::from_utf8_lossy(bytes)));
         Ok(bytes.len())
     }
 
@@ -132,7 +154,7 @@ impl Write for LogWriter {
 
 /// The log lines held back, oldest first.
 pub fn log_lines() -> Vec<String> {
-    locked(&HELD_BACK).iter().cloned().collect()
+    locked(&HELD_BACK).kept.iter().cloned().collect()
 }
 
 /// Text without colour codes, which mean nothing inside a panel.
@@ -150,4 +172,30 @@ pub fn without_escapes(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_lines_come_whole_and_stay_bounded() {
+        let mut lines = Lines { kept: VecDeque::new(), open: false };
+        lines.take("WARN late");
+        lines.take(" by 4 s\nINFO next\n");
+        assert_eq!(lines.kept, ["WARN late by 4 s", "INFO next"]);
+        for i in 0..2 * LOG_LINES_MAX {
+            lines.take(&format!("line {i} {}\n", "x".repeat(2 * LOG_LINE_CHARS_MAX)));
+        }
+        assert_eq!(lines.kept.len(), LOG_LINES_MAX);
+        assert!(lines.kept.iter().all(|l| l.chars().count() == LOG_LINE_CHARS_MAX));
+        assert!(lines.kept.back().is_some_and(|l| l.starts_with("line 399 ")));
+    }
+
+    #[test]
+    fn giving_back_what_was_not_taken_does_nothing() {
+        restore();
+        restore();
+        assert!(!TAKEN.load(Ordering::SeqCst));
+    }
 }

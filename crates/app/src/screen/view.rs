@@ -475,7 +475,7 @@ fn columns(area: Rect, [left, right]: [u16; 2]) -> [Rect; 2] {
         .areas(area)
 }
 
-const HELP: &str = "\
+const HELP: &str = "
  q, Ctrl-C   end the site's run and leave
  Esc         close a panel, else the same as q
  e           the ladder: every limit in order of right, and why power is what it is
