@@ -31,6 +31,8 @@ use words::Theme;
 const FRAME_EVERY: Duration = Duration::from_millis(100);
 /// How often keys are looked for.
 const KEYS_EVERY: Duration = Duration::from_millis(50);
+/// Keys taken between two frames: a pasted page holds nothing up.
+const KEYS_MAX: usize = 64;
 /// Without news the picture is drawn this often, so that it can say how old it is.
 const IDLE_FRAME_EVERY: Duration = Duration::from_secs(1);
 /// Bytes kept of a report.
@@ -96,8 +98,13 @@ fn show(
     view.see(&shown);
     let mut news = Instant::now();
     let mut drawn: Option<Instant> = None;
+    let mut wanted = true;
     while open.load(Ordering::SeqCst) {
-        let mut wanted = keys(&mut view, &shown, stop);
+        let pressed = keys(&mut view, &shown, stop);
+        if pressed == Act::Repaint {
+            terminal::wipe(&mut screen)?;
+        }
+        wanted |= pressed != Act::Nothing;
         match status.has_changed() {
             Ok(true) => {
                 shown = status.borrow_and_update().clone();
@@ -115,6 +122,7 @@ fn show(
             continue;
         }
         drawn = Some(Instant::now());
+        wanted = false;
         let log = terminal::log_lines();
         let report = REPORT.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let quiet = news.elapsed();
@@ -126,34 +134,32 @@ fn show(
     Ok(())
 }
 
-/// Waits a little for keys and does what they say; `true` when the picture changed.
-fn keys(view: &mut View, shown: &Arc<Status>, stop: &Stop) -> bool {
+/// Waits a little for keys, does what they say, and returns the most that one asked for.
+fn keys(view: &mut View, shown: &Arc<Status>, stop: &Stop) -> Act {
     use crossterm::event::{Event, poll, read};
-    let mut wanted = false;
+    let mut most = Act::Nothing;
     let mut wait = KEYS_EVERY;
-    loop {
+    for _ in 0..KEYS_MAX {
         match poll(wait) {
             Ok(true) => {}
-            Ok(false) => return wanted,
+            Ok(false) => return most,
             Err(_) => {
                 // No keys can be had; the picture goes on.
                 std::thread::sleep(wait);
-                return wanted;
+                return most;
             }
         }
         wait = Duration::ZERO;
-        match read() {
-            Ok(Event::Key(key)) => match view.key(key, shown) {
-                Act::Quit => {
-                    stop.now();
-                    wanted = true;
-                }
-                Act::Redraw => wanted = true,
-                Act::Nothing => {}
-            },
-            Ok(Event::Resize(..)) => wanted = true,
-            Ok(_) => {}
-            Err(_) => return wanted,
+        let act = match read() {
+            Ok(Event::Key(key)) => view.key(key, shown),
+            Ok(Event::Resize(..)) => Act::Redraw,
+            Ok(_) => Act::Nothing,
+            Err(_) => return most,
+        };
+        if act == Act::Quit {
+            stop.now();
         }
+        most = most.max(act);
     }
+    most
 }

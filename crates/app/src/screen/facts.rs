@@ -157,12 +157,18 @@ pub fn machines(s: &Status) -> Group {
     let mut facts = vec![
         of("awake", m.awake),
         of("asleep", m.asleep),
-        fault(s, "failed", m.failed),
+        // A machine not yet heard of counts as failed, too, and need not have.
+        if s.ready {
+            fault(s, "failed", m.failed)
+        } else {
+            Fact::new("failed", UNKNOWN.into(), "")
+        },
         of("excluded", m.excluded),
         of("not heard of", s.unknown_machines),
         of("all", m.all),
     ];
-    facts[2].note = if m.failed > 0 { "counted as drawing".into() } else { String::new() };
+    facts[2].note =
+        if s.ready && m.failed > 0 { "counted as drawing".into() } else { String::new() };
     Group { title: "machines", facts }
 }
 

@@ -108,6 +108,15 @@ pub fn draw(screen: &mut Screen, paint: impl FnOnce(&mut ratatui::Frame<'_>)) ->
     Ok(true)
 }
 
+/// Makes the next frame draw every cell, while the terminal is ours.
+///
+/// # Errors
+/// When the terminal cannot be written.
+pub fn wipe(screen: &mut Screen) -> io::Result<()> {
+    let _gate = locked(&GATE);
+    if TAKEN.load(Ordering::SeqCst) { screen.clear() } else { Ok(()) }
+}
+
 /// Puts the terminal back as it was; does nothing when it is.
 pub fn restore() {
     let _gate = locked(&GATE);

@@ -259,6 +259,21 @@ fn before_the_first_step_nothing_is_claimed() {
 }
 
 #[test]
+fn machines_not_yet_heard_of_are_not_called_failed() {
+    let mut s = at(1, -12.0, 1, 1);
+    (s.ready, s.unknown_machines, s.wish, s.price) = (false, 3096, None, None);
+    (s.machines.awake, s.machines.asleep, s.machines.failed) = (0, 0, 3096);
+    (s.target_w, s.measured_w, s.down_above) = (None, None, None);
+    let text = table(&s);
+    let rows = text.lines().filter(|l| l.contains("heard") || l.contains("failed"));
+    insta::assert_snapshot!(rows.collect::<Vec<_>>().join("\n"), @r"
+    note       reading machines back: 0 of 3,096 heard; no decision yet
+               failed            unknown
+               not heard of        3,096
+    ");
+}
+
+#[test]
 fn an_evening_jump_is_seen_with_its_fall() {
     check("jump", &day_until_jump(), LARGE);
     check("jump", &day_until_jump(), SMALL);

@@ -37,10 +37,12 @@ pub enum Panel {
 }
 
 /// What a key asks of the one who runs the view.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Act {
     Nothing,
     Redraw,
+    /// Draw every cell anew: something else wrote on the terminal.
+    Repaint,
     Quit,
 }
 
@@ -87,6 +89,7 @@ impl View {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
             KeyCode::Char('c') if control => return self.quit(),
+            KeyCode::Char('l') if control => return Act::Repaint,
             KeyCode::Char(_) if control => return Act::Nothing,
             KeyCode::Char('q') => return self.quit(),
             KeyCode::Esc if self.panel.is_none() => return self.quit(),
@@ -383,7 +386,7 @@ impl View {
         lines.extend(
             why.into_iter().enumerate().map(|(i, w)| row(if i == 0 { "why" } else { "" }, w)),
         );
-        if s.seq > 0 {
+        if s.wish.is_some() {
             let at = |v: Option<f64>| v.map_or_else(|| "none".into(), |v| number(v, 2));
             let (down, up) = (at(s.down_above), at(s.up_below));
             lines.push(row("less above", format!("{down}, more below {up}")));
@@ -483,6 +486,7 @@ const HELP: &str = "
  l           what was logged meanwhile
  r           the report of the day before
  Up, Down    scroll a panel; PageUp, PageDown, Home too
+ Ctrl-L      draw everything anew
  ?           this help
 
  less above  market price above which power would go down; more below: under which up
