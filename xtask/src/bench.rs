@@ -4,10 +4,16 @@
 //! output; a row names its anchor, and ratios come from one run. `step` counts instructions under
 //! callgrind instead, against `xtask/budgets.toml`, because wall time is noisy on shared machines:
 //! its example takes `CASE MACHINES`, prints the seconds of one step, and makes that step inside a
-//! function `measured` that is never inlined.
+//! function `measured` that is never inlined. `dispatch` and `prove` measure the running program
+//! against a simulated farm; goals that were missed make the task fail.
+
+mod dispatch;
+mod farm;
+mod prove;
 
 use crate::budget::{self, Budget};
 use crate::process::{self, Show};
+use crate::tools::Tools;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -15,7 +21,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// All benchmarks.
-pub const NAMES: [&str; 3] = ["day", "journal", "step"];
+pub const NAMES: [&str; 5] = ["day", "dispatch", "journal", "prove", "step"];
 
 /// Longest time one benchmark may take.
 const BENCH_MAX: Duration = Duration::from_secs(20 * 60);
@@ -35,6 +41,8 @@ pub fn task(args: &[&str]) -> Result<bool> {
     let (rows, faults) = match name {
         "day" => (example(&target, "headgate-sim", "day_bench")?, Vec::new()),
         "journal" => (example(&target, "headgate-store", "journal_bench")?, Vec::new()),
+        "dispatch" => dispatch::run(&target, &Tools::find(&target))?,
+        "prove" => prove::run(&target)?,
         "step" => step(&target)?,
         other => bail!("`{other}` is no benchmark; there are {}", NAMES.join(", ")),
     };
@@ -105,7 +113,7 @@ pub fn step(target: &Path) -> Result<(Vec<Value>, Vec<String>)> {
 fn count(program: &Path, folder: &Path, budget: &Budget, n: &str) -> Result<u64> {
     let out = folder.join(format!("{}-{n}.out", budget.case));
     let mut command = Command::new("valgrind");
-    command.args(["--tool=callgrind", "--collect-atstart=no", "--toggle-collect=*measured*"]);
+    command.args(["--tool=callgrind", "--collect-atstart=no", "--toggle-collect=step_bench::measured*"]);
     command.arg(format!("--callgrind-out-file={}", out.display()));
     command.arg(program).args([&budget.case, n]).stderr(std::process::Stdio::null());
     let done = process::run(&mut command, BENCH_MAX, Show::No)?;
@@ -156,6 +164,6 @@ mod tests {
     #[test]
     fn an_unknown_benchmark_is_refused_with_the_known_ones() {
         let error = task(&["nap"]).unwrap_err().to_string();
-        assert_eq!(error, "`nap` is no benchmark; there are day, journal, step");
+        assert_eq!(error, "`nap` is no benchmark; there are day, dispatch, journal, prove, step");
     }
 }

@@ -108,6 +108,11 @@ impl Gate {
         self.folder.join("data")
     }
 
+    /// Where the demo keeps the journal of its first day; a life is far too short for a second.
+    fn journal(&self) -> PathBuf {
+        self.data().join("day-0")
+    }
+
     /// A fault with all that is needed to look at it.
     fn fault(&self, round: u64, what: &str) -> String {
         format!("seed {}, round {round}: {what}; see {}", self.seed, self.folder.display())
@@ -154,7 +159,7 @@ impl Gate {
     /// may leave; any other damage is a fault.
     fn verify(&self) -> Result<u64> {
         let mut command = Command::new(&self.program);
-        command.args(["journal", "verify", "--format", "json", "--data"]).arg(self.data());
+        command.args(["journal", "verify", "--format", "json", "--data"]).arg(self.journal());
         let done = process::run(&mut command, ASK_MAX, Show::No)?;
         let verdict: Value = serde_json::from_str(&done.out)
             .with_context(|| format!("journal verify told no JSON, {}", done.fault()))?;
@@ -168,7 +173,7 @@ impl Gate {
     /// Runs all that was journaled through the engine again.
     fn replay(&self) -> Result<()> {
         let mut command = Command::new(&self.program);
-        command.arg("replay").arg(self.data().join("journal"));
+        command.arg("replay").arg(self.journal());
         let done = process::run(&mut command, ASK_MAX, Show::Yes)?;
         ensure!(done.ok(), "the replay differs, {}", done.fault());
         Ok(())
@@ -176,7 +181,7 @@ impl Gate {
 
     fn ask(&self, args: &[&str]) -> Result<Value> {
         let mut command = Command::new(&self.program);
-        command.args(args).arg("--data").arg(self.data()).stderr(Stdio::null());
+        command.args(args).arg("--data").arg(self.journal()).stderr(Stdio::null());
         let done = process::run(&mut command, ASK_MAX, Show::No)?;
         ensure!(done.ok(), "failed to run {}: {}", args.join(" "), done.fault());
         serde_json::from_str(&done.out).with_context(|| format!("{} told no JSON", args.join(" ")))

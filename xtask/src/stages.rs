@@ -236,14 +236,8 @@ fn headgate(context: &Context) -> PathBuf {
 }
 
 fn demo_stage(context: &mut Context) -> Result<Outcome> {
-    // A journal left by an earlier day would be taken up where it ended.
-    let data = context.target.join("xtask-demo");
-    if data.exists() {
-        std::fs::remove_dir_all(&data).context("failed to clear the last demo's data")?;
-    }
     let mut command = Command::new(headgate(context));
     command.args(["demo", "--once", "--format", "json", "--seed", "1"]);
-    command.env("HEADGATE_DATA", data);
     let done = process::run(&mut command, DEMO_MAX, Show::Yes)?;
     if !done.ok() {
         return Ok(Outcome::Failed(done.fault()));

@@ -14,9 +14,13 @@ pub mod exit {
 /// The gate between a compute site and the power grid: it holds a flexible load at the power
 /// that earns most now, within every limit, and proves afterwards what it did and why.
 #[derive(Debug, Parser)]
-#[command(name = "headgate", version, after_help = "Exit codes: 0 ok, 1 failed, 2 usage, \
+#[command(
+    name = "headgate",
+    version,
+    after_help = "Exit codes: 0 ok, 1 failed, 2 usage, \
     3 bad configuration or input, 4 daemon unreachable, 5 a check found a violation.\n\
-    Data goes to stdout; progress and logs go to stderr (RUST_LOG=debug for more).")]
+    Data goes to stdout; progress and logs go to stderr (RUST_LOG=debug for more)."
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -47,6 +51,9 @@ pub enum Command {
     Journal(JournalCommand),
     /// Runs the simulated farm alone, for any LuxOS or cgminer client to try.
     Simfarm(SimfarmArgs),
+    /// Measures the program against a simulated farm; `cargo xtask bench` calls it.
+    #[command(hide = true)]
+    Bench(crate::bench::BenchArgs),
     /// Prints shell completions.
     Completions {
         /// Which shell.

@@ -17,7 +17,12 @@ const MODEL_TOLERANCE_PERCENT: i64 = 3;
 ///
 /// # Errors
 /// When an address is not the simulated farm's, or no known model has such a curve.
-pub fn spec_of(site: &Site, start: Time, seed: u64, faults: FaultShares) -> anyhow::Result<FarmSpec> {
+pub fn spec_of(
+    site: &Site,
+    start: Time,
+    seed: u64,
+    faults: FaultShares,
+) -> anyhow::Result<FarmSpec> {
     for (id, machine) in site.machines() {
         let address: SocketAddr = machine
             .address

@@ -1,5 +1,6 @@
 //! The one binary `headgate`.
 
+mod bench;
 mod cli;
 mod clock;
 mod commands;
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(screen::log_writer)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
         .init();
@@ -53,6 +54,7 @@ fn dispatch(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => commands::replay(args),
         Command::Journal(command) => commands::journal(command),
         Command::Simfarm(args) => commands::simfarm(args),
+        Command::Bench(args) => bench::run(args).map(ok),
         Command::Completions { shell } => {
             let mut cli = Cli::command();
             clap_complete::generate(*shell, &mut cli, "headgate", &mut std::io::stdout());

@@ -3,7 +3,7 @@
 use crate::cli::{Format, RunArgs};
 use crate::clock::Clock;
 use crate::config::Loaded;
-use crate::plant::{self, Ended, Plant, Prices};
+use crate::plant::{self, Ended, Plant, Prices, Recovered};
 use crate::site_files::{hashprices, load_site, replay_of};
 use crate::start::{self, Doors, Source, Stop};
 use anyhow::{Context, bail};
@@ -16,7 +16,7 @@ use headgate_sim::serve::FarmServer;
 use headgate_sim::spec::FaultShares;
 use serde_json::json;
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tracing::{info, warn};
 
@@ -82,12 +82,7 @@ fn guard(args: &RunArgs, site: &mut Site) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn live(
-    args: &RunArgs,
-    loaded: &Loaded,
-    folder: PathBuf,
-    stop: &Stop,
-) -> anyhow::Result<()> {
+async fn live(args: &RunArgs, loaded: &Loaded, folder: PathBuf, stop: &Stop) -> anyhow::Result<()> {
     let mut site = loaded.site.clone();
     let clock = Clock::real();
     let farm = match args.simfarm {
@@ -127,6 +122,8 @@ async fn replay(
 ) -> anyhow::Result<()> {
     let recorded = replay_of(&args.replay, &loaded)?;
     let (begin, end) = span(args, &recorded)?;
+    let found = plant::recover(&folder)?;
+    let begin = resumed(&folder, &found, begin, end)?;
     let mut site = loaded.site.clone();
     let clock = Clock::gated(begin, args.speed.0);
     let farm = match args.simfarm {
@@ -134,9 +131,11 @@ async fn replay(
         false => None,
     };
     let script: VecDeque<(Time, Event)> = hashprices(&loaded.hashprice, begin)?.into();
-    let prices = Prices::recorded(recorded, &site);
+    let mut prices = Prices::recorded(recorded, &site);
+    prices.skip_until(begin);
     let source = Source { prices, script, ends_at: Some(end) };
-    let (mut plant, doors) = start::plant(&folder, &site, clock, source, None, stop.signal())?;
+    let (mut plant, doors) =
+        start::plant_on(found, &folder, &site, clock, source, None, stop.signal())?;
     plant.afterglow = AFTERGLOW;
     let open = doors.open(args.port).await?;
     let view = start::view(false, &doors, stop);
@@ -167,6 +166,21 @@ fn span(args: &RunArgs, replay: &Replay) -> anyhow::Result<(Time, Time)> {
         bail!(Refused(format!("--from {begin} is not before --to {end}: nothing to replay")));
     }
     Ok((begin, end))
+}
+
+/// Where a replay goes on: at its beginning, or where the journal ends, so that time in one
+/// journal never goes back.
+fn resumed(folder: &Path, found: &Recovered, begin: Time, end: Time) -> anyhow::Result<Time> {
+    let Some(last) = found.engine.now().filter(|t| *t > begin) else { return Ok(begin) };
+    if last >= end {
+        bail!(Refused(format!(
+            "`{}` already holds a journal up to {last}, and this replay ends at {end}: name \
+             another folder with --data",
+            folder.display()
+        )));
+    }
+    info!("the journal ends at {last}: the replay goes on from there");
+    Ok(last)
 }
 
 fn summary(args: &RunArgs, plant: &Plant, doors: &Doors) -> anyhow::Result<()> {

@@ -42,13 +42,11 @@ const REPORT_BYTES_MAX: usize = 64 * 1024;
 static REPORT: Mutex<Option<Arc<str>>> = Mutex::new(None);
 
 /// Where log lines go, for the subscriber: to stderr, or into the view while it is on.
-#[expect(dead_code, reason = "the subscriber is told to write here where the view is started")]
 pub fn log_writer() -> LogWriter {
     LogWriter
 }
 
 /// Keeps the report of a day for the `r` panel of the views that follow.
-#[expect(dead_code, reason = "the demo keeps its report here where the view is started")]
 pub fn keep_report(text: &str) {
     let end = text.floor_char_boundary(REPORT_BYTES_MAX);
     *REPORT.lock().unwrap_or_else(PoisonError::into_inner) = Some(text[..end].into());

@@ -3,7 +3,8 @@
 use crate::config::{ConfigError, HashpriceSource, Loaded, MarketFacts, load};
 use anyhow::Context;
 use headgate_core::event::{Event, Hashprice};
-use headgate_core::time::Time;
+use headgate_core::site::Value;
+use headgate_core::time::{Span, Time};
 use headgate_feeds::market::Market;
 use headgate_feeds::parse::{FileKind, Options, Parsed};
 use headgate_feeds::replay::Replay;
@@ -36,7 +37,14 @@ pub fn describe(error: &dyn std::error::Error) -> String {
 /// # Errors
 /// Everything found wrong with it, each with line and caret.
 pub fn load_site(path: &Path) -> Result<Loaded, ConfigError> {
-    load(path, &market_facts)
+    let mut loaded = load(path, &market_facts)?;
+    // What the owner fixed by hand never grows old, however long the program runs.
+    if let (HashpriceSource::Constant(_), Value::Hashprice { stale_after, .. }) =
+        (&loaded.hashprice, &mut loaded.site.value)
+    {
+        *stale_after = Span(i64::MAX);
+    }
+    Ok(loaded)
 }
 
 /// The hash prices of a configuration, each told when it could be known.
@@ -74,8 +82,7 @@ pub fn read_prices(spec: &str, site: &Loaded, market: &Market) -> anyhow::Result
     };
     let named = body.split_once(':').and_then(|(k, f)| FileKind::from_name(k).map(|k| (k, f)));
     let file = named.map_or(body, |(_, f)| f);
-    let options =
-        Options { point: Some(site.site.point.clone()), column, ..Options::default() };
+    let options = Options { point: Some(site.site.point.clone()), column, ..Options::default() };
     let parsed = headgate_feeds::load_with(Path::new(file), market, &options)?;
     if let Some((kind, _)) = named {
         anyhow::ensure!(

@@ -95,7 +95,22 @@ pub fn plant(
     observer: Option<Observer>,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<(Plant, Doors)> {
-    let found = plant::recover(folder)?;
+    plant_on(plant::recover(folder)?, folder, site, clock, source, observer, stop)
+}
+
+/// Puts the loop together on what recovery found; the doors are not open yet.
+///
+/// # Errors
+/// When an address cannot be resolved or a thread cannot be had.
+pub fn plant_on(
+    found: plant::Recovered,
+    folder: &Path,
+    site: &Site,
+    clock: Clock,
+    source: Source,
+    observer: Option<Observer>,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<(Plant, Doors)> {
     let known: Arc<[SocketAddr]> = addresses(site)?.into();
     let mut drivers = Vec::new();
     for i in 0..site.drivers.len() {
@@ -122,7 +137,7 @@ pub fn plant(
     let (feeds_tx, feeds) = mpsc::channel(plant::FEED_QUEUE_MAX);
     let (mut plant, desk, beat) = Plant::new(parts, feeds, stop);
     let now = plant.clock.now();
-    // A replay, or a clock put right, may start before the journal's last event.
+    // A clock put right may start before the journal's last event.
     if let Some(last) = stale_clock.filter(|t| *t > now) {
         plant.post(Event::ClockStepped { by: now.since(last) });
     }
@@ -170,7 +185,13 @@ impl Doors {
         info!("http://{} (status, metrics); data in {}", http.local_addr()?, self.folder.display());
         let tasks = vec![
             tokio::spawn(doors::serve(control, self.desk.clone(), over(closed.clone()))),
-            tokio::spawn(serve_http(http, self.desk.clone(), token, self.beat.clone(), closed.clone())),
+            tokio::spawn(serve_http(
+                http,
+                self.desk.clone(),
+                token,
+                self.beat.clone(),
+                closed.clone(),
+            )),
             tokio::spawn(doors::watchdog::keep_informed(
                 self.beat.clone(),
                 self.desk.status.clone(),

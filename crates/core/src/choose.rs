@@ -39,9 +39,12 @@ pub type Shape = Vec<u32>;
 #[must_use]
 pub fn locked(site: &Site, m: &Machine, now: Time) -> bool {
     let cohort = &site.cohorts[usize::from(m.cohort)];
+    if m.level > Level::SLEEP {
+        return now < m.switched_at + cohort.times.min_on;
+    }
+    // The day's starts bound waking alone: a spike may still put the machine to sleep.
     let spent = m.start_day == now.day() && m.starts >= cohort.starts_per_day;
-    let least = if m.level > Level::SLEEP { cohort.times.min_on } else { cohort.times.min_off };
-    spent || now < m.switched_at + least
+    spent || now < m.switched_at + cohort.times.min_off
 }
 
 /// Counts what each cohort has to work with.
@@ -168,12 +171,7 @@ pub fn asleep_power(roster: &Roster, stocks: &[Stock]) -> Power {
     stocks.iter().enumerate().map(|(c, s)| roster.power(c, Level::SLEEP).times(all(s))).sum()
 }
 
-fn lots(
-    stairs: &Staircase,
-    roster: &Roster,
-    stocks: &[Stock],
-    wishes: &[Wish],
-) -> Vec<Lot> {
+fn lots(stairs: &Staircase, roster: &Roster, stocks: &[Stock], wishes: &[Wish]) -> Vec<Lot> {
     let mut lots = Vec::new();
     for seg in &stairs.segments {
         let (c, stock, wish) = (seg.cohort, stocks[seg.cohort], wishes[seg.cohort]);

@@ -6,9 +6,9 @@
 //! sleeping one starts likewise). This is the ski-rental rule: never worse than twice the best
 //! in hindsight, and with nothing sure to be avoided it waits, with a tall spike it acts at once.
 
-use crate::number::{div_ceil, div_half_even, to_i64};
+use crate::number::{div_ceil, div_floor, to_i64};
 use crate::time::Span;
-use crate::units::{Money, Power, Price, WATT_SECONDS_PER_MWH};
+use crate::units::{Money, NANOS_PER_SECOND, Power, Price, WATT_SECONDS_PER_MWH};
 use serde::{Deserialize, Serialize};
 
 /// Regret of one cohort for staying as it is, per machine.
@@ -20,13 +20,17 @@ pub struct Regret {
     pub sleeping: Money,
 }
 
-/// What the rule needs to know of a cohort's first step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FirstStep {
-    /// Break-even at the meter.
-    pub breakeven: Price,
-    /// Power at the meter that the step adds to one machine.
-    pub power: Power,
+/// One step up of a cohort as the rule sees it: its break-even and the power it adds to one
+/// machine, both at the meter.
+pub type Stair = (Price, Power);
+
+/// What the rule needs to know of a cohort. A machine that runs at a loss runs at its first
+/// step, where it loses least; one that is woken goes to the level it is wished at, and gains
+/// what all steps below the price gain together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Steps {
+    /// Steps from sleep up, falling in break-even; at least one.
+    pub stairs: Vec<Stair>,
     /// Cost of one start.
     pub start_cost: Money,
     /// Shortest time asleep.
@@ -35,76 +39,122 @@ pub struct FirstStep {
     pub min_on: Span,
 }
 
+/// Money in a time, before it is divided down: micro-currency per MWh times watts.
+type Flow = i128;
+
+impl Steps {
+    fn first(&self) -> Stair {
+        *self.stairs.first().expect("a cohort has at least one step")
+    }
+
+    /// What a running machine loses.
+    fn loss(&self, price: Price) -> Flow {
+        let (breakeven, power) = self.first();
+        flow(price - breakeven, power).max(0)
+    }
+
+    /// What a sleeping machine misses.
+    fn gain(&self, price: Price) -> Flow {
+        self.stairs.iter().map(|(b, power)| flow(*b - price, *power).max(0)).sum()
+    }
+}
+
+fn flow(gap: Price, power: Power) -> Flow {
+    i128::from(gap.0) * i128::from(power.0)
+}
+
+fn over(flow: Flow, span: Span) -> Money {
+    let whole = WATT_SECONDS_PER_MWH * NANOS_PER_SECOND;
+    // Bounded before it is counted: a regret beyond any start cost means nothing.
+    let money = flow.saturating_mul(i128::from(span.0)) / whole;
+    Money(i64::try_from(money).unwrap_or(i64::MAX / 8))
+}
+
 impl Regret {
     /// No regret yet.
     pub const NONE: Self = Self { running: Money::ZERO, sleeping: Money::ZERO };
 
     /// Counts a span that has passed at a price.
-    pub fn pass(&mut self, step: &FirstStep, price: Price, span: Span) {
-        let lost = (price - step.breakeven).of(step.power.over(span));
-        self.running = if lost.0 > 0 { self.running + lost } else { Money::ZERO };
-        self.sleeping = if lost.0 < 0 { self.sleeping - lost } else { Money::ZERO };
-        // Bounded: once it suffices to act, more of it means nothing.
-        self.running = self.running.min(step.start_cost);
-        self.sleeping = self.sleeping.min(step.start_cost);
+    pub fn pass(&mut self, steps: &Steps, price: Price, span: Span) {
+        let (loss, gain) = (steps.loss(price), steps.gain(price));
+        let grown = |was: Money, by: Flow| match by {
+            0 => Money::ZERO,
+            _ => Money(was.0.saturating_add(over(by, span).0)).min(steps.start_cost),
+        };
+        self.running = grown(self.running, loss);
+        self.sleeping = grown(self.sleeping, gain);
     }
 
     /// Whether a running machine should stop at this price.
     #[must_use]
-    pub fn stops(&self, step: &FirstStep, price: Price) -> bool {
-        let gap = price - step.breakeven;
-        let sure = gap.of(step.power.over(step.min_off));
-        gap.0 > 0 && (self.running + sure).0 * 2 >= step.start_cost.0
+    pub fn stops(&self, steps: &Steps, price: Price) -> bool {
+        let loss = steps.loss(price);
+        loss > 0 && self.running.0 + over(loss, steps.min_off).0 >= half(steps)
     }
 
     /// Whether a sleeping machine should start at this price.
     #[must_use]
-    pub fn starts(&self, step: &FirstStep, price: Price) -> bool {
-        let gap = step.breakeven - price;
-        let sure = gap.of(step.power.over(step.min_on));
-        gap.0 > 0 && (self.sleeping + sure).0 * 2 >= step.start_cost.0
+    pub fn starts(&self, steps: &Steps, price: Price) -> bool {
+        let gain = steps.gain(price);
+        gain > 0 && self.sleeping.0 + over(gain, steps.min_on).0 >= half(steps)
     }
 
     /// How long the price must stay where it is until the rule acts; `None` when it will not.
     #[must_use]
-    pub fn acts_in(&self, step: &FirstStep, price: Price) -> Option<Span> {
-        let gap = price - step.breakeven;
-        let (so_far, least) = match gap.0.signum() {
-            1 => (self.running, step.min_off),
-            -1 => (self.sleeping, step.min_on),
-            _ => return None,
+    pub fn acts_in(&self, steps: &Steps, price: Price) -> Option<Span> {
+        let (loss, gain) = (steps.loss(price), steps.gain(price));
+        let (flow, so_far, least) = match (loss, gain) {
+            (0, 0) => return None,
+            (0, gain) => (gain, self.sleeping, steps.min_on),
+            (loss, _) => (loss, self.running, steps.min_off),
         };
-        let sure = Price(gap.0.abs()).of(step.power.over(least));
-        let missing = i128::from(step.start_cost.0) - 2 * i128::from((so_far + sure).0);
+        let missing = i128::from(half(steps) - so_far.0 - over(flow, least).0);
         if missing <= 0 {
             return None;
         }
-        // missing/2 micro-currency at |gap| * power micro-currency * W per MWh.
-        let rate = i128::from(gap.0.abs()) * i128::from(step.power.0) * 2;
-        let nanos = missing * WATT_SECONDS_PER_MWH * 1_000_000_000;
-        (rate > 0).then(|| Span(i64::try_from(div_ceil(nanos, rate)).unwrap_or(i64::MAX / 8)))
+        let nanos = missing * WATT_SECONDS_PER_MWH * NANOS_PER_SECOND;
+        Some(Span(i64::try_from(div_ceil(nanos, flow)).unwrap_or(i64::MAX / 8)))
     }
 
     /// The price above which a running machine would stop now.
     #[must_use]
-    pub fn stop_price(&self, step: &FirstStep) -> Price {
-        step.breakeven + gap_for(step, self.running, step.min_off)
+    pub fn stop_price(&self, steps: &Steps) -> Price {
+        let (breakeven, power) = steps.first();
+        let need = needed(steps, self.running, steps.min_off);
+        breakeven + Price(to_i64(div_ceil(need, i128::from(power.0.max(1)))))
     }
 
     /// The price below which a sleeping machine would start now.
     #[must_use]
-    pub fn start_price(&self, step: &FirstStep) -> Price {
-        step.breakeven - gap_for(step, self.sleeping, step.min_on)
+    pub fn start_price(&self, steps: &Steps) -> Price {
+        let need = needed(steps, self.sleeping, steps.min_on);
+        let (mut worth, mut power) = (0, 0);
+        let mut price = steps.first().0;
+        for (i, (breakeven, step)) in steps.stairs.iter().enumerate() {
+            worth += flow(*breakeven, *step);
+            power += i128::from(step.0);
+            price = Price(to_i64(div_floor(worth - need, power.max(1))));
+            // With these steps alone the price lies above the next one's break-even: found.
+            if steps.stairs.get(i + 1).is_none_or(|(next, _)| price >= *next) {
+                break;
+            }
+        }
+        price
     }
 }
 
-fn gap_for(step: &FirstStep, so_far: Money, least: Span) -> Price {
-    let missing = i128::from(step.start_cost.0) - 2 * i128::from(so_far.0);
-    let energy = 2 * i128::from(step.power.over(least).0);
-    if missing <= 0 || energy <= 0 {
-        return Price::ZERO;
+/// A cycle costs one start: half of it is charged to each end.
+fn half(steps: &Steps) -> i64 {
+    steps.start_cost.0 / 2
+}
+
+/// The flow that would make the rule act now, beside what has been regretted so far.
+fn needed(steps: &Steps, so_far: Money, least: Span) -> Flow {
+    let missing = i128::from((half(steps) - so_far.0).max(0));
+    if least.0 <= 0 {
+        return 0;
     }
-    Price(to_i64(div_half_even(missing * WATT_SECONDS_PER_MWH, energy)))
+    div_ceil(missing * WATT_SECONDS_PER_MWH * NANOS_PER_SECOND, i128::from(least.0))
 }
 
 #[cfg(test)]
@@ -112,10 +162,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn step() -> FirstStep {
-        FirstStep {
-            breakeven: Price(80_000_000),
-            power: Power(3_000),
+    fn steps() -> Steps {
+        let usd = |n: i64| Price(n * 1_000_000);
+        Steps {
+            stairs: vec![(usd(80), Power(3_000)), (usd(60), Power(1_000))],
             start_cost: Money(20_000),
             min_off: Span::minutes(15),
             min_on: Span::minutes(15),
@@ -124,19 +174,32 @@ mod tests {
 
     #[test]
     fn a_tall_spike_stops_at_once_and_a_small_one_waits() {
-        let s = step();
+        let s = steps();
         assert_eq!(Regret::NONE.stop_price(&s).to_string(), "93.33/MWh");
         assert!(Regret::NONE.stops(&s, Price(94_000_000)));
         assert!(!Regret::NONE.stops(&s, Price(93_000_000)));
         assert_eq!(Regret::NONE.acts_in(&s, Price(90_000_000)), Some(Span::minutes(5)));
-        assert_eq!(Regret::NONE.acts_in(&s, s.breakeven), None);
+        assert_eq!(Regret::NONE.acts_in(&s, Price(80_000_000)), None);
     }
 
     proptest! {
         #[test]
+        fn the_prices_told_are_the_prices_at_which_it_acts(waited in 0i64..600, at in 60i64..79) {
+            let s = steps();
+            let mut regret = Regret::NONE;
+            regret.pass(&s, Price(at * 1_000_000), Span::seconds(waited));
+            let start = regret.start_price(&s);
+            prop_assert!(regret.starts(&s, start - Price(20_000)), "{}", start);
+            prop_assert!(start >= s.stairs[0].0 || !regret.starts(&s, start + Price(20_000)));
+            let stop = regret.stop_price(&s);
+            prop_assert!(regret.stops(&s, stop + Price(20_000)));
+            prop_assert!(!regret.stops(&s, stop - Price(20_000)));
+        }
+
+        #[test]
         fn waiting_as_long_as_told_makes_it_act(gap in -200i64..200, waited in 0i64..600) {
-            let s = step();
-            let price = s.breakeven + Price(gap * 100_000);
+            let s = steps();
+            let price = s.stairs[0].0 + Price(gap * 100_000);
             let mut regret = Regret::NONE;
             regret.pass(&s, price, Span::seconds(waited));
             if let Some(wait) = regret.acts_in(&s, price) {
@@ -146,19 +209,17 @@ mod tests {
             }
         }
 
-        /// The rule's cost is at most twice the best in hindsight (plus one step's rounding).
+        /// The rule's cost is at most twice the best in hindsight, plus one step's rounding.
         #[test]
-        fn never_worse_than_twice_hindsight(
-            gaps in proptest::collection::vec(1i64..60, 1..40),
-        ) {
-            let mut s = step();
+        fn never_worse_than_twice_hindsight(gaps in proptest::collection::vec(1i64..60, 1..40)) {
+            let mut s = steps();
             s.min_off = Span::ZERO;
             let mut regret = Regret::NONE;
             let (mut cost, mut stopped, mut all) = (Money::ZERO, false, Money::ZERO);
             let mut longest = Money::ZERO;
             for gap in gaps {
-                let price = s.breakeven + Price(gap * 1_000_000);
-                let lost = Price(gap * 1_000_000).of(s.power.over(Span::minutes(5)));
+                let price = s.stairs[0].0 + Price(gap * 1_000_000);
+                let lost = over(s.loss(price), Span::minutes(5));
                 if !stopped && regret.stops(&s, price) {
                     stopped = true;
                     cost += Money(s.start_cost.0 / 2);

@@ -2,8 +2,8 @@
 
 use crate::choose::Wish;
 use crate::fleet::Level;
-use crate::horizon::{FirstStep, Regret};
-use crate::merit::{Segment, Staircase, frontier};
+use crate::horizon::{Regret, Stair, Steps};
+use crate::merit::{Staircase, frontier};
 use crate::number::{div_half_even, to_i64};
 use crate::site::{PolicyRule, Site};
 use crate::time::Time;
@@ -40,16 +40,13 @@ impl Marginal {
 
 /// What the rule of restarts needs of a cohort; `None` where the cohort has no working level.
 #[must_use]
-pub fn first_step(site: &Site, stairs: &Staircase, cohort: usize) -> Option<FirstStep> {
-    let seg: &Segment = stairs.segments.iter().find(|s| s.cohort == cohort && s.is_start())?;
+pub fn steps_of(site: &Site, stairs: &Staircase, cohort: usize) -> Option<Steps> {
+    let at_meter = |p: Power| p.scaled(1_000_000 + site.overhead.share_ppm);
+    let of = stairs.segments.iter().filter(|s| s.cohort == cohort);
+    let stairs: Vec<Stair> = of.map(|s| (s.breakeven, at_meter(s.power))).collect();
     let c = &site.cohorts[cohort];
-    Some(FirstStep {
-        breakeven: seg.breakeven,
-        power: seg.power.scaled(1_000_000 + site.overhead.share_ppm),
-        start_cost: c.start_cost,
-        min_off: c.times.min_off,
-        min_on: c.times.min_on,
-    })
+    let (start_cost, min_off, min_on) = (c.start_cost, c.times.min_off, c.times.min_on);
+    (!stairs.is_empty()).then_some(Steps { stairs, start_cost, min_off, min_on })
 }
 
 /// What the policy wishes of each cohort at a marginal price.
@@ -97,7 +94,7 @@ fn by_breakeven(
             level = level.max(s.to);
         }
     }
-    let Some(step) = first_step(site, stairs, cohort) else { return Wish::NOTHING };
+    let Some(step) = steps_of(site, stairs, cohort) else { return Wish::NOTHING };
     let first = stairs.segments.iter().find(|s| s.cohort == cohort && s.is_start());
     let first = first.map_or(Level::SLEEP, |s| s.to);
     let awake = if level == Level::SLEEP && !regret.stops(&step, price) { first } else { level };

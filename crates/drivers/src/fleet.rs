@@ -164,6 +164,13 @@ impl FleetDriver {
         }
     }
 
+    /// Sessions that are held now, or being given back.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        let given = |m: &Machine| m.wire.is_some_and(|w| matches!(w.kind, machine::Kind::Logoff));
+        self.machines.iter().filter(|m| m.session.is_some() || given(m)).count()
+    }
+
     fn local(&self, id: MachineId) -> Option<u32> {
         self.places.get(id.index()).copied().filter(|m| *m != NOBODY)
     }

@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --example journal_bench -p headgate-store [DIR]` prints one JSON document.
 //! The disk it measures is that of `DIR`, by default the system's folder for temporary files.
+//! A day is told at its most: every machine's reading is news every 30 s.
 
 use headgate_core::event::{Event, FeedId, Stamped};
 use headgate_core::fleet::{
@@ -25,11 +26,16 @@ const ROUNDS: usize = 3;
 const MACHINES: u32 = 3000;
 /// Seconds between two readings of a machine's watts.
 const POLL_SECONDS: u32 = 30;
+/// Machines of the large farm whose day is computed from some of its seconds.
+const LARGE: u32 = 100_000;
+/// Seconds of a day, each with one batch of telemetry.
+const DAY_SECONDS: u64 = 86_400;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
-    let base = std::env::args_os().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
+    let given = std::env::args_os().nth(1).filter(|a| !a.to_string_lossy().starts_with("--"));
+    let base = given.map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = base.join(format!("headgate-journal-bench-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
     let rows = measure(&folder);
@@ -41,6 +47,13 @@ fn main() -> Outcome<()> {
 
 fn measure(folder: &Path) -> Outcome<Vec<Value>> {
     let second = MACHINES / POLL_SECONDS;
+    let day = recovery_case(folder, "recover_day_3000_machines", DAY_SECONDS, &|seq| {
+        telemetry(seq, second)
+    })?;
+    let large = append_case(folder, "telemetry_100000_machines_one_second", 300, 1, &|seq| {
+        telemetry(seq, LARGE.div_ceil(POLL_SECONDS))
+    })?;
+    let computed = large_day(&day, &large)?;
     Ok(vec![
         append_case(folder, "append_sync_every_1", 2_000, 1, &price)?,
         append_case(folder, "append_sync_every_16", 20_000, 16, &price)?,
@@ -54,10 +67,30 @@ fn measure(folder: &Path) -> Outcome<Vec<Value>> {
             telemetry(seq, second)
         })?,
         recovery_case(folder, "read_back_prices", 200_000, &price)?,
-        recovery_case(folder, "read_back_day_3000_machines", 86_400, &|seq| {
-            telemetry(seq, second)
-        })?,
+        large,
+        day,
+        computed,
     ])
+}
+
+/// The day of the large farm, computed: its bytes from some of its seconds, and the time to
+/// recover it from how fast the smaller day's bytes were recovered.
+fn large_day(day: &Value, large: &Value) -> Outcome<Value> {
+    let figure = |of: &Value, key: &str| of[key].as_f64().ok_or(format!("a row has no {key}"));
+    let bytes = figure(large, "bytes_per_event")? * DAY_SECONDS as f64;
+    let small = figure(day, "bytes_per_event")? * DAY_SECONDS as f64;
+    Ok(json!({
+        "case": "recover_day_100000_machines_computed",
+        "n": DAY_SECONDS,
+        "ours_s": figure(day, "ours_s")? * bytes / small,
+        "ours_cpu_s": null,
+        "anchor": "the day of 3,000 machines, by bytes",
+        "anchor_s": day["ours_s"],
+        "anchor_cpu_s": null,
+        "ratio": bytes / small,
+        "bytes_per_event": large["bytes_per_event"],
+        "bytes_per_day": bytes,
+    }))
 }
 
 type Make<'a> = &'a dyn Fn(u64) -> Stamped;
@@ -115,7 +148,11 @@ fn recovery_case(folder: &Path, case: &str, n: u64, make: Make<'_>) -> Outcome<V
     }
     let bytes = stored(&*disk)?;
     fs::remove_dir_all(data)?;
-    Ok(row(case, n, bytes, ours, ("bare_read", anchor)))
+    let mut row = row(case, n, bytes, ours, ("bare_read", anchor));
+    if n == DAY_SECONDS {
+        row["bytes_per_day"] = bytes.into();
+    }
+    Ok(row)
 }
 
 fn fill(journal: &mut Journal, events: &[Stamped], batch: u64) -> Outcome<()> {
@@ -166,7 +203,7 @@ fn price(seq: u64) -> Stamped {
 fn telemetry(seq: u64, changed: u32) -> Stamped {
     let at = Time(1_718_000_000_123_456_789 + seq.cast_signed() * 1_000_000_007);
     let report = |i: u32| MachineReport {
-        machine: MachineId((i * POLL_SECONDS + i) % MACHINES),
+        machine: MachineId((i * POLL_SECONDS + i) % (changed * POLL_SECONDS)),
         generation: 1 + seq / 300,
         phase: TargetPhase::Confirmed,
         link: Link::Fresh,

@@ -16,7 +16,7 @@ mod resolve;
 mod tests;
 mod unit;
 
-pub use error::{ConfigError, Place, Problem, ProblemKind};
+pub use error::{ConfigError, ProblemKind};
 pub use file::ConfigFile;
 pub use resolve::resolve;
 

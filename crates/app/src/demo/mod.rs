@@ -51,7 +51,10 @@ async fn days(args: &DemoArgs) -> anyhow::Result<()> {
         let Some(run) = one_day(args, number, &folder, &stop).await? else { return Ok(()) };
         let report = report::make(&run, args.seed, began.elapsed())?;
         match args.format {
-            Format::Table => print!("{}", report.table()),
+            Format::Table => {
+                print!("{}", report.table());
+                crate::screen::keep_report(&report.table());
+            }
             Format::Json | Format::Jsonl => println!("{}", report.json(args.format)?),
             Format::Csv => print!("{}", report.csv()),
         }
@@ -117,7 +120,7 @@ async fn one_day(
     if ended == Ended::Asked {
         return Ok(None);
     }
-    Ok(Some(Run { site, day, fresh, farm, meter, counts, slowest }))
+    Ok(Some(Run { site, day, fresh, meter, counts, slowest }))
 }
 
 fn farm_spec(site: &Site, start: Time, seed: u64) -> anyhow::Result<FarmSpec> {

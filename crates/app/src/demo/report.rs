@@ -4,6 +4,7 @@
 use super::SharedFarm;
 use super::day::Day;
 use crate::cli::Format;
+use crate::clock::HELD_SPEED_MAX;
 use crate::plant::Slowest;
 use anyhow::Context;
 use headgate_core::engine::Step;
@@ -21,11 +22,20 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Simulated time a request takes at the speed the gated clock keeps while one is on the wire:
-/// 20 ms of wall time at 30 times real time.
-const LATENCY: Span = Span::millis(600);
-/// The 2 s budget of a request at that speed.
+/// The 2 s budget of a request at the speed the gated clock keeps while one is on the wire.
 const BUDGET: Span = Span::seconds(60);
+/// Round trips to a machine's yes: logon, then the command.
+const TRIPS: i64 = 2;
+
+/// The simulated time a request took in the live run: its slowest command, at the speed the
+/// gated clock keeps meanwhile, shared among the trips that waited for one another.
+fn latency(run: &Run) -> Span {
+    let slots = run.site.drivers.iter().map(|d| i64::from(d.concurrency)).sum::<i64>().max(1);
+    let machines = i64::try_from(run.site.machines.len()).unwrap_or(i64::MAX);
+    let waves = (machines + slots - 1) / slots * TRIPS;
+    let slowest = i64::try_from(run.slowest.ack_wall.as_nanos()).unwrap_or(i64::MAX / 64);
+    Span(slowest * HELD_SPEED_MAX / waves.max(1))
+}
 
 /// The meter of a live run, read at every settlement boundary.
 pub struct Metered {
@@ -96,7 +106,6 @@ pub struct Run {
     pub day: Day,
     /// The farm as it was at the start.
     pub fresh: Farm,
-    pub farm: SharedFarm,
     pub meter: Arc<Mutex<Metered>>,
     pub counts: Counts,
     pub slowest: Slowest,
@@ -129,14 +138,22 @@ pub struct Report {
 pub fn make(run: &Run, seed: u64, wall: Duration) -> anyhow::Result<Report> {
     let metered = run.meter.lock().unwrap_or_else(PoisonError::into_inner);
     let full = full_power(&run.fresh, run.day.start);
-    let account =
-        settle(&run.site, &metered.intervals, &run.day.settled, run.day.hashprice, &metered.starts)?;
-    let mut lines =
-        vec![Line { name: "breakeven", account, curtailed_hours: curtailed(&metered.intervals, full) }];
+    let account = settle(
+        &run.site,
+        &metered.intervals,
+        &run.day.settled,
+        run.day.hashprice,
+        &metered.starts,
+    )?;
+    let mut lines = vec![Line {
+        name: "breakeven",
+        account,
+        curtailed_hours: curtailed(&metered.intervals, full),
+    }];
     let strike = mean_breakeven(&run.site, Some(run.day.hashprice))
         .context("the fleet's break-even is not known")?;
     let mut options = WorldOptions::new(run.day.start, seed);
-    options.latency = LATENCY;
+    options.latency = latency(run);
     options.request_budget = Some(BUDGET);
     let case = Case {
         site: &run.site,

@@ -9,9 +9,13 @@ use headgate_feeds::follow::{FeedItem, FollowPlan, Follower};
 use headgate_feeds::market::Market;
 use headgate_feeds::parse::FileKind;
 use headgate_feeds::replay::Replay;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
+/// How long before its beginning a replay still brings what was known: as long as the engine
+/// remembers a price.
+const LOOK_BACK: Span = Span::hours(72);
 /// How often a source is looked at.
 const FOLLOW_EVERY: Span = Span::seconds(2);
 /// Shortest and longest sleep of a follower's thread.
@@ -46,6 +50,15 @@ impl Prices {
         Self::Recorded { replay, feeds }
     }
 
+    /// Leaves out recorded prices known so long before `begin` that nothing looks at them any
+    /// more; what a start in the middle still needs is kept.
+    pub fn skip_until(&mut self, begin: Time) {
+        if let Self::Recorded { replay, .. } = self {
+            // They are of no use to anybody: dropping them is the point.
+            let _ = replay.due(begin - LOOK_BACK);
+        }
+    }
+
     /// When the next recorded price becomes known.
     pub fn next_at(&self) -> Option<Time> {
         match self {
@@ -54,17 +67,18 @@ impl Prices {
         }
     }
 
-    /// What has become known by now, as events.
+    /// What has become known by now, one event a kind.
     pub fn due(&mut self, now: Time) -> Vec<Event> {
         let Self::Recorded { replay, feeds } = self else { return Vec::new() };
-        let known = replay.due(now).unwrap_or_default();
-        known
-            .into_iter()
-            .filter_map(|k| {
-                let feed = feeds.iter().find(|(kind, _)| *kind == k.kind)?.1;
-                Some(Event::Prices { feed, kind: k.kind, rows: k.rows })
-            })
-            .collect()
+        let mut kinds: BTreeMap<PriceKind, Vec<PriceRow>> = BTreeMap::new();
+        for known in replay.due(now).unwrap_or_default() {
+            kinds.entry(known.kind).or_default().extend(known.rows);
+        }
+        let taken = |(kind, rows)| {
+            let feed = feeds.iter().find(|(k, _)| *k == kind)?.1;
+            Some(Event::Prices { feed, kind, rows })
+        };
+        kinds.into_iter().filter_map(taken).collect()
     }
 }
 

@@ -12,7 +12,7 @@ mod tables;
 
 pub use feeding::{FeedMessage, Prices, follow};
 pub use record::ENGINE_VERSION;
-pub use recover::recover;
+pub use recover::{Recovered, recover};
 pub use tables::TableWriter;
 
 use crate::clock::Clock;
@@ -20,15 +20,15 @@ use crate::doors::Beat;
 use crate::status::{ActRequest, Desk, Status};
 use headgate_core::engine::{Engine, Step};
 use headgate_core::event::{Event, FeedId, Stamped};
-use headgate_core::fleet::{Level, TargetPhase};
+use headgate_core::fleet::{Level, MachineId, TargetPhase};
 use headgate_core::plan::DispatchPlan;
 use headgate_core::time::{Span, Time};
 use headgate_drivers::fleet::FleetDriver;
 use headgate_drivers::shell::{Wire, WireResult};
-use headgate_drivers::{Counts, Driver, Input, Output};
+use headgate_drivers::{Counts, Driver, Input, Output, RequestId};
 use headgate_store::Ticket;
 use headgate_store::Writer;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -74,13 +74,14 @@ pub struct DriverSlot {
     pub wire: Wire,
     pub results: mpsc::Receiver<WireResult>,
     wake: Option<Time>,
-    in_flight: usize,
+    /// Requests on the wire, and whom they ask.
+    asked: HashMap<RequestId, MachineId>,
 }
 
 impl DriverSlot {
     /// A driver on its wire.
     pub fn new(driver: FleetDriver, wire: Wire, results: mpsc::Receiver<WireResult>) -> Self {
-        Self { driver, wire, results, wake: None, in_flight: 0 }
+        Self { driver, wire, results, wake: None, asked: HashMap::new() }
     }
 }
 
@@ -105,17 +106,10 @@ struct State {
     snapshot_at: u64,
     alarms_since: Vec<(String, String, Time)>,
     slowest: Slowest,
-    sent: VecDeque<Sent>,
-    answered: u64,
-}
-
-/// A plan on its way: when it was sent, and how many commands had been put on the wire by then.
-#[derive(Debug, Clone, Copy)]
-struct Sent {
-    generation: u64,
-    wall: Instant,
-    at: Time,
-    commands: u64,
+    /// Plans sent, by generation, and when; for timing their proofs.
+    sent: VecDeque<(u64, Time)>,
+    /// When each machine was last told something, in wall time; for timing its answer.
+    told_wall: HashMap<MachineId, Instant>,
 }
 
 /// Plans whose answers are timed.
@@ -177,7 +171,7 @@ impl Plant {
             alarms_since: Vec::new(),
             slowest: Slowest::default(),
             sent: VecDeque::new(),
-            answered: 0,
+            told_wall: HashMap::new(),
         };
         let plant = Self {
             clock: parts.clock,
@@ -207,27 +201,47 @@ impl Plant {
     /// # Errors
     /// When the journal can no longer be written and nothing may go on.
     pub async fn run(&mut self) -> anyhow::Result<Ended> {
+        self.begin()?;
+        loop {
+            if let Some(ended) = self.turn()? {
+                return Ok(ended);
+            }
+            self.wait().await;
+        }
+    }
+
+    /// Commits what was posted and has every machine read back; turns come after it.
+    ///
+    /// # Errors
+    /// As [`Plant::run`].
+    pub fn begin(&mut self) -> anyhow::Result<()> {
         self.commit()?;
         for i in 0..self.drivers.len() {
             self.drive(i, Input::ReadBack);
         }
-        loop {
-            self.beat.touch();
-            let held = self.held();
-            let due = self.next_due();
-            self.clock.credit(due, held);
-            self.take_due();
-            self.take_messages();
-            self.commit()?;
-            self.publish(false);
-            if *self.inbox.stop.borrow() {
-                return self.finish(Ended::Asked);
-            }
-            if self.over() {
-                return self.finish(Ended::Replayed);
-            }
-            self.wait().await;
+        Ok(())
+    }
+
+    /// One turn of the loop: takes what is due and what has come in, journals it, acts on it.
+    ///
+    /// # Errors
+    /// As [`Plant::run`].
+    pub fn turn(&mut self) -> anyhow::Result<Option<Ended>> {
+        self.beat.touch();
+        let held = self.held();
+        let due = self.next_due();
+        self.clock.credit(due, held);
+        self.take_due();
+        self.take_messages();
+        self.commit()?;
+        self.publish(false);
+        if *self.inbox.stop.borrow() {
+            return self.finish(Ended::Asked).map(Some);
         }
+        if self.over() {
+            return self.finish(Ended::Replayed).map(Some);
+        }
+        Ok(None)
     }
 
     fn finish(&mut self, ended: Ended) -> anyhow::Result<Ended> {
@@ -239,7 +253,7 @@ impl Plant {
 
     /// Whether something is under way that an accelerated clock must not run away from.
     fn held(&self) -> bool {
-        self.drivers.iter().any(|d| d.in_flight > 0 || d.driver.proving())
+        self.drivers.iter().any(|d| !d.asked.is_empty() || d.driver.proving())
     }
 
     /// Whether the replay is over and every command has come to its end, or had time to.
@@ -251,7 +265,7 @@ impl Plant {
     }
 
     fn idle(&self) -> bool {
-        self.state.waiting.is_empty() && self.drivers.iter().all(|d| d.in_flight == 0)
+        self.state.waiting.is_empty() && self.drivers.iter().all(|d| d.asked.is_empty())
     }
 
     /// The next moment at which something is due.
@@ -305,11 +319,19 @@ impl Plant {
 
     fn take_result(&mut self, driver: usize, result: WireResult) {
         let slot = &mut self.drivers[driver];
-        slot.in_flight = slot.in_flight.saturating_sub(1);
         let request = result.request;
+        // What was cancelled may still have answered: it is no longer waited for.
+        let machine = slot.asked.remove(&request);
+        let acked = slot.driver.counts().acked;
         match result.result {
             Ok(bytes) => self.drive(driver, Input::Reply { request, bytes: &bytes }),
             Err(failure) => self.drive(driver, Input::Failed { request, failure }),
+        }
+        if let Some(machine) = machine
+            && self.drivers[driver].driver.counts().acked > acked
+            && let Some(sent) = self.state.told_wall.get(&machine)
+        {
+            self.state.slowest.ack_wall = self.state.slowest.ack_wall.max(sent.elapsed());
         }
     }
 
@@ -330,18 +352,17 @@ impl Plant {
         slot.driver.on(now, input, &mut out);
         for id in out.cancel.drain(..) {
             slot.wire.cancel(id);
-            slot.in_flight = slot.in_flight.saturating_sub(1);
+            slot.asked.remove(&id);
         }
         for request in out.requests.drain(..) {
+            slot.asked.insert(request.id, request.machine);
             slot.wire.send(request);
-            slot.in_flight += 1;
         }
         if let Some(batch) = out.telemetry.take() {
             self.state.waiting.push((Event::Telemetry(batch), None));
         }
         slot.wake = out.wake.take();
         self.state.out = out;
-        self.time_answers();
     }
 
     fn send_plan(&mut self, plan: &DispatchPlan) {
@@ -349,27 +370,12 @@ impl Plant {
         for i in 0..self.drivers.len() {
             self.drive(i, Input::Plan(plan));
         }
-        let size = u64::try_from(plan.changes.len()).unwrap_or(u64::MAX);
-        let before = self.state.sent.back().map_or(self.state.answered, |s| s.commands);
-        let commands = before.max(self.state.answered) + size;
-        self.state.sent.push_back(Sent { generation: plan.generation, wall, at, commands });
+        for c in &plan.changes {
+            self.state.told_wall.insert(c.machine, wall);
+        }
+        self.state.sent.push_back((plan.generation, at));
         if self.state.sent.len() > SENT_KEPT_MAX {
             self.state.sent.pop_front();
-        }
-    }
-
-    /// Times answers: commands are answered about in the order in which they were sent.
-    fn time_answers(&mut self) {
-        let c = self.counts();
-        let answered = c.acked + c.refused + c.timed_out;
-        if answered == self.state.answered {
-            return;
-        }
-        self.state.answered = answered;
-        let open = self.state.sent.iter().find(|s| s.commands >= answered);
-        if let Some(sent) = open {
-            let took = sent.wall.elapsed();
-            self.state.slowest.ack_wall = self.state.slowest.ack_wall.max(took);
         }
     }
 
@@ -382,16 +388,16 @@ impl Plant {
             if !fresh || was.level != Level::SLEEP {
                 continue;
             }
-            let sent = self.state.sent.iter().rev().find(|s| s.generation == r.generation);
-            if let (Some(sent), Some(at)) = (sent, r.measured_at) {
-                let took = Some(at.since(sent.at));
+            let sent = self.state.sent.iter().rev().find(|(g, _)| *g == r.generation);
+            if let (Some((_, sent)), Some(at)) = (sent, r.measured_at) {
+                let took = Some(at.since(*sent));
                 self.state.slowest.confirm_sim = self.state.slowest.confirm_sim.max(took);
             }
         }
     }
 
     /// Waits for a message or for what is due next, whichever is first.
-    async fn wait(&mut self) {
+    pub async fn wait(&mut self) {
         let due = self.next_due();
         let held = self.held();
         if !self.state.waiting.is_empty() {

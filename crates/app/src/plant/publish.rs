@@ -214,8 +214,12 @@ fn machine_counts(engine: &Engine, site: &Site) -> MachineCounts {
         counts.lost += t.lost;
         counts.failed += t.failed;
     }
+    // What was never heard of has not failed: it is unknown, and told apart.
+    let unknown = engine.roster().unknown();
+    counts.failed = counts.failed.saturating_sub(unknown);
     counts.all = u32::try_from(site.machines.len()).unwrap_or(u32::MAX);
-    counts.excluded = counts.lost - counts.failed;
+    counts.excluded =
+        u32::try_from(site.machines.iter().filter(|m| m.excluded).count()).unwrap_or(u32::MAX);
     counts
 }
 
@@ -245,13 +249,12 @@ fn money_view(engine: &Engine) -> MoneyView {
 }
 
 fn feed_views(engine: &Engine, site: &Site, now: Time) -> Vec<FeedView> {
-    let view = |(feed, book): (&headgate_core::site::Feed, &headgate_core::market::FeedBook)| {
-        FeedView {
+    let view =
+        |(feed, book): (&headgate_core::site::Feed, &headgate_core::market::FeedBook)| FeedView {
             name: feed.name.clone(),
             role: kind_name(feed.role).into(),
             age_s: book.newest.map(|t| now.since(t).0 as f64 / 1e9),
             stale: !book.fresh(now, feed.stale_after),
-        }
-    };
+        };
     site.feeds.iter().zip(engine.books()).map(view).collect()
 }

@@ -76,13 +76,7 @@ impl Plant {
         }
     }
 
-    fn carry_out(
-        &mut self,
-        stamped: &Stamped,
-        step: &Step,
-        ticket: Option<Ticket>,
-        durable: bool,
-    ) {
+    fn carry_out(&mut self, stamped: &Stamped, step: &Step, ticket: Option<Ticket>, durable: bool) {
         if let Some(observer) = &mut self.observer {
             observer(stamped, step);
         }

@@ -19,8 +19,6 @@ pub struct Recovered {
     pub disk: Arc<dyn Disk>,
     pub next_seq: u64,
     pub lock: DataLock,
-    /// Events stepped again.
-    pub replayed: u64,
 }
 
 /// Opens a data folder and brings the engine to where the journal ends.
@@ -59,7 +57,7 @@ pub fn recover(folder: &Path) -> anyhow::Result<Recovered> {
     }
     let next_seq = journal.next_seq();
     info!("recovered to event {}, {replayed} stepped again", next_seq.saturating_sub(1));
-    Ok(Recovered { engine, journal, tables, disk, next_seq, lock, replayed })
+    Ok(Recovered { engine, journal, tables, disk, next_seq, lock })
 }
 
 /// The engine of the newest usable snapshot and the event to go on from.
@@ -170,7 +168,10 @@ const OPEN_OUTCOMES_MAX: usize = 100_000;
 
 fn first_byte(kept: &headgate_store::Outcome, ours: &headgate_store::Outcome) -> String {
     if kept.cause != ours.cause {
-        return format!("the journal answers event {}, the engine event {}", kept.cause, ours.cause);
+        return format!(
+            "the journal answers event {}, the engine event {}",
+            kept.cause, ours.cause
+        );
     }
     let at = kept.body.iter().zip(&ours.body).position(|(a, b)| a != b);
     let read = |b: &[u8]| {

@@ -9,9 +9,7 @@ use headgate_core::ledger::LedgerInterval;
 use headgate_core::market::Basis;
 use headgate_core::reason::Decision;
 use headgate_store::snapshot;
-use headgate_store::tables::{
-    AlarmRow, Batch, DecisionRow, IntervalRow, OperatorRow, PriceRow,
-};
+use headgate_store::tables::{AlarmRow, Batch, DecisionRow, IntervalRow, OperatorRow, PriceRow};
 use headgate_store::{Disk, Tables};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};

@@ -9,7 +9,7 @@ use crate::fleet::Level;
 use crate::limits::{CONTROL_STEP, SETPOINTS_KEPT_MAX};
 use crate::market::Expected;
 use crate::plan::{Change, DispatchPlan};
-use crate::policy::{Marginal, first_step, wishes};
+use crate::policy::{Marginal, steps_of, wishes};
 use crate::reason::{Alarm, Band, Decision, Narrowing, NextChange, Rung};
 use crate::site::{PolicyRule, Ramp, Site};
 use crate::time::{Span, Time};
@@ -157,8 +157,7 @@ impl Engine {
     }
 
     fn fold(&self, site: &Site, stocks: &[Stock], now: Time, present: Power, loss: Loss) -> Fold {
-        let since = self.decided_at.map_or(CONTROL_STEP, |t| now.since(t));
-        let since = Span(since.0.clamp(0, CONTROL_STEP.0));
+        let since = self.ramp_span(now);
         let mut fold = self.physical(site, stocks);
         if let Some(ramp) = site.limits.ramp_up {
             let ceiling = present + ramp.within(since);
@@ -191,6 +190,13 @@ impl Engine {
         });
         self.fold_policy(site, stocks, now, present, loss, since, &mut fold);
         fold
+    }
+
+    /// The time a ramp may be used for now: one control step at a time, never saved up, and
+    /// nothing between two steps, however many events there are.
+    fn ramp_span(&self, now: Time) -> Span {
+        let due = self.decided_at.is_none_or(|t| now.since(t) >= CONTROL_STEP);
+        if due { CONTROL_STEP } else { Span::ZERO }
     }
 
     fn physical(&self, site: &Site, stocks: &[Stock]) -> Fold {
@@ -385,7 +391,9 @@ impl Engine {
 
     fn remember(&mut self, now: Time, target: Power) {
         self.setpoint = Some(target);
-        self.decided_at = Some(now);
+        if self.ramp_span(now) > Span::ZERO {
+            self.decided_at = Some(now);
+        }
         if self.setpoints.back().map(|(_, p)| *p) != Some(target) {
             self.setpoints.push_back((now, target));
         }
@@ -429,7 +437,7 @@ impl Engine {
             let tally = &self.roster.tallies()[s.cohort];
             let above: u32 = tally.at[s.to.index()..].iter().sum();
             let below: u32 = tally.at[s.from.index()..s.to.index()].iter().sum();
-            let first = first_step(site, stairs, s.cohort);
+            let first = steps_of(site, stairs, s.cohort);
             let (stop, start) = match (s.is_start(), first) {
                 (true, Some(f)) => {
                     let r = &self.regrets[s.cohort];

@@ -82,6 +82,7 @@ pub struct Engine {
     stop: Option<String>,
     setpoint: Option<Power>,
     setpoints: VecDeque<(Time, Power)>,
+    /// When a ramp was last used.
     decided_at: Option<Time>,
     regrets: Vec<Regret>,
     priced: Option<Price>,
@@ -141,7 +142,7 @@ impl Engine {
         let during = self.during();
         if let (Some(price), Some(stairs)) = (self.priced, &self.stairs) {
             for c in 0..site.cohorts.len() {
-                if let Some(step) = crate::policy::first_step(&site, stairs, c) {
+                if let Some(step) = crate::policy::steps_of(&site, stairs, c) {
                     self.regrets[c].pass(&step, price, now.since(before));
                 }
             }

@@ -70,7 +70,8 @@ impl Engine {
     fn watch_sources(&mut self, site: &Site, now: Time, step: &mut super::Step) {
         for (i, feed) in site.feeds.iter().enumerate() {
             let id = u16::try_from(i).expect("FEEDS_MAX fits 16 bits");
-            let silent = !self.books[i].fresh(now, feed.stale_after) && !self.just_started(now);
+            let last = self.books[i].newest.max(self.feeds_since);
+            let silent = last.is_none_or(|t| now.since(t) > feed.stale_after);
             let text = || format!("feed `{}` is older than {}", feed.name, feed.stale_after);
             self.set_alarm(Alarm::FeedStale(id), silent, text, step);
         }
@@ -171,7 +172,7 @@ impl Engine {
     fn wake_for_decision(&self, site: &Site, now: Time, at: &mut dyn FnMut(Time)) {
         if let (Some(price), Some(stairs)) = (self.priced, &self.stairs) {
             for (c, regret) in self.regrets.iter().enumerate() {
-                let step = crate::policy::first_step(site, stairs, c);
+                let step = crate::policy::steps_of(site, stairs, c);
                 if let Some(wait) = step.and_then(|s| regret.acts_in(&s, price)) {
                     at(now + wait + Span(1));
                 }
@@ -185,6 +186,7 @@ impl Engine {
             }
             match n.rung {
                 Rung::RampUp | Rung::RampDown | Rung::Step | Rung::PriceLoss => {
+                    at(self.decided_at.unwrap_or(now).max(now - CONTROL_STEP) + CONTROL_STEP);
                     at(now + CONTROL_STEP);
                 }
                 Rung::Dwell => at(now + Span(CONTROL_STEP.0 * 6)),

@@ -1,0 +1,103 @@
+//! People act on a running daemon, and everybody can see that they did.
+
+use crate::common::*;
+use crate::prices::five_minutes;
+use serde_json::Value;
+use std::path::Path;
+
+/// The keys of a document, nested ones with their path; of a list, those of its first element.
+fn keys(value: &Value, at: &str, out: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, v) in map {
+                let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+                out.push(at.clone());
+                keys(v, &at, out);
+            }
+        }
+        Value::Array(list) => {
+            list.first().into_iter().for_each(|v| keys(v, &format!("{at}[]"), out))
+        }
+        _ => {}
+    }
+}
+
+fn wait_status(data: &Path, what: &str, test: impl Fn(&Value) -> bool) -> Value {
+    wait_for(what, || glance(data).filter(&test))
+}
+
+fn explained(data: &Path) -> String {
+    run(&["explain", "--data", path(data)]).ok().out
+}
+
+fn act(data: &Path, args: &[&str]) -> u64 {
+    let mut args = args.to_vec();
+    args.extend(["--data", path(data)]);
+    let out = run(&args).ok().out;
+    // "held: event 17 in the journal"
+    out.split_whitespace().find_map(|w| w.parse().ok()).unwrap_or_else(|| panic!("{out}"))
+}
+
+#[test]
+fn hold_release_and_stop_have_their_way() {
+    let folder = Folder::new("operator");
+    let small = SiteText { machines: 12, poll_watts: "1 min", ..SiteText::default() };
+    let site = folder.write("site.toml", small.text());
+    let prices = folder.write("lmp.csv", five_minutes(&[20.0; 140]));
+    let data = folder.data();
+    let args = ["run", path(&site), "--data", path(&data), "--replay", path(&prices)];
+    let args: Vec<&str> = args.into_iter().chain(["--simfarm", "--speed", "30"]).collect();
+    let _daemon = Running::start(&folder, "daemon", &args);
+    let target = |s: &Value| s["target_w"].as_i64();
+    let full = |s: &Value| s["ready"] == true && target(s) > Some(30_000);
+    wait_status(&data, "full power", full);
+    check_shapes(&data);
+
+    act(&data, &["hold", "--power", "15 kW", "--reason", "transformer is hot"]);
+    let held = wait_status(&data, "the hold", |s| target(s) == Some(15_000));
+    assert!(held["hold"].as_str().unwrap().contains("transformer is hot"), "{held}");
+    wait_status(&data, "its proof", |s| s["measured_w"].as_i64() < Some(16_000));
+    wait_for("the hold explained", || {
+        let text = explained(&data);
+        let rung = text.lines().find(|l| l.trim_start().starts_with("operator_hold"))?.to_owned();
+        rung.contains("transformer is hot").then_some(())
+    });
+
+    let seq = act(&data, &["release", "--reason", "it is cool"]);
+    let free = wait_status(&data, "the release", full);
+    assert!(free["hold"].is_null(), "{free}");
+    assert!(free["seq"].as_u64().unwrap() >= seq, "{free}");
+
+    act(&data, &["stop", "--reason", "fire"]);
+    let stopped = wait_status(&data, "the stop", |s| target(s) < Some(3_000));
+    assert!(stopped["stop"].as_str().unwrap().contains("fire"), "{stopped}");
+    wait_status(&data, "its proof", |s| s["measured_w"].as_i64() < Some(4_000));
+    wait_for("the stop explained", || explained(&data).contains("fire").then_some(()));
+    act(&data, &["release"]);
+    wait_status(&data, "the second release", full);
+
+    let said = run(&["hold", "--power", "many", "--reason", "x", "--data", path(&data)]);
+    assert_eq!(said.code, 3, "{}", said.err);
+    insta::assert_snapshot!(said.err, @"");
+    // A second daemon on one folder is refused, and the first does not notice.
+    let said = run(&args);
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(said.err.contains(path(&data)), "{}", said.err);
+    wait_status(&data, "an answer", |s| s["ready"] == true);
+}
+
+/// What scripts read of `status` and `explain`: their keys.
+fn check_shapes(data: &Path) {
+    let mut found = Vec::new();
+    keys(&status(data).unwrap(), "", &mut found);
+    insta::assert_snapshot!(found.join("\n"), @"");
+    let mut found = Vec::new();
+    let explain = ["explain", "--data", path(data), "--format", "json"];
+    let decision = wait_for("a priced decision", || {
+        let said = run(&explain);
+        let decision = (said.code == 0).then(|| said.json())?;
+        decision["expected"].is_object().then_some(decision)
+    });
+    keys(&decision, "", &mut found);
+    insta::assert_snapshot!(found.join("\n"), @"");
+}
