@@ -179,7 +179,7 @@ fn disk(folder: &Path) -> anyhow::Result<Arc<dyn Disk>> {
 
 /// `headgate replay`.
 pub fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let result = plant::replay(disk(journal_folder(&args.journal))?)?;
+    let result = plant::replay(journal_folder(&args.journal))?;
     match args.format {
         Format::Json | Format::Jsonl => {
             print_json(&serde_json::to_value(&result)?, args.format)?;

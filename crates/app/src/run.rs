@@ -123,7 +123,7 @@ async fn replay(
     let recorded = replay_of(&args.replay, &loaded)?;
     let (begin, end) = span(args, &recorded)?;
     let found = plant::recover(&folder)?;
-    let begin = resumed(&folder, &found, begin, end)?;
+    let begin = resumed(&folder, &found, begin, end.min(recorded.ends_at().unwrap_or(end)))?;
     let mut site = loaded.site.clone();
     let clock = Clock::gated(begin, args.speed.0);
     let farm = match args.simfarm {
@@ -163,7 +163,11 @@ fn span(args: &RunArgs, replay: &Replay) -> anyhow::Result<(Time, Time)> {
     let begin = given(args.from)?.unwrap_or(first) - LEAD;
     let end = given(args.to)?.unwrap_or(last + LEAD);
     if begin >= end {
-        bail!(Refused(format!("--from {begin} is not before --to {end}: nothing to replay")));
+        bail!(Refused(format!(
+            "the replay would begin at {} and end at {end}: there is nothing in between, so move \
+             --from or --to",
+            begin + LEAD
+        )));
     }
     Ok((begin, end))
 }

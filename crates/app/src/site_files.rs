@@ -1,7 +1,8 @@
 //! Files of a site: its configuration, its market, its recorded prices.
 
 use crate::config::{ConfigError, HashpriceSource, Loaded, MarketFacts, load};
-use anyhow::Context;
+use crate::run::Refused;
+use anyhow::{Context, bail};
 use headgate_core::event::{Event, Hashprice};
 use headgate_core::site::Value;
 use headgate_core::time::{Span, Time};
@@ -84,15 +85,16 @@ pub fn read_prices(spec: &str, site: &Loaded, market: &Market) -> anyhow::Result
     let file = named.map_or(body, |(_, f)| f);
     let options = Options { point: Some(site.site.point.clone()), column, ..Options::default() };
     let parsed = headgate_feeds::load_with(Path::new(file), market, &options)?;
-    if let Some((kind, _)) = named {
-        anyhow::ensure!(
-            parsed.kind == kind,
+    if let Some((kind, _)) = named
+        && parsed.kind != kind
+    {
+        bail!(Refused(format!(
             "`{file}` holds {}, not {kind}: leave the kind out or name the right one",
             parsed.kind
-        );
+        )));
     }
     for note in &parsed.notes {
-        tracing::info!("{file}: {note}");
+        tracing::info!("{note}");
     }
     Ok(parsed)
 }
@@ -108,11 +110,12 @@ pub fn replay_of(specs: &[String], site: &Loaded) -> anyhow::Result<Replay> {
         files.push(read_prices(spec, site, &market)?);
     }
     let replay = Replay::new(&files, &site.site.point);
-    anyhow::ensure!(
-        replay.next_at().is_some(),
-        "no price of {} in {}: name another [site] settlement_point or another file",
-        site.site.point,
-        specs.join(", "),
-    );
+    if replay.next_at().is_none() {
+        bail!(Refused(format!(
+            "no price of {} in {}: name another [site] settlement_point or another file",
+            site.site.point,
+            specs.join(", "),
+        )));
+    }
     Ok(replay)
 }

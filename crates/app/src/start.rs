@@ -5,7 +5,7 @@ use crate::doors::{self, Beat, ControlListener, Token};
 use crate::plant::{self, DriverSlot, FeedMessage, Observer, Parts, Plant, Prices};
 use crate::status::Desk;
 use anyhow::Context;
-use headgate_core::event::Event;
+use headgate_core::event::{Act, AutomationMode, Event, OperatorAct};
 use headgate_core::fleet::DriverId;
 use headgate_core::site::Site;
 use headgate_core::time::Time;
@@ -144,6 +144,13 @@ pub fn plant_on(
     plant.post(Event::Started { version: plant::ENGINE_VERSION.into(), epoch });
     if configured {
         plant.post(Event::Configured(Box::new(site.clone())));
+    }
+    if let Some(seq) = found.quarantined {
+        plant.post(Event::Operator(OperatorAct {
+            actor: "headgate".into(),
+            reason: format!("event {seq} aborted the engine twice and is set aside"),
+            act: Act::Mode(AutomationMode::Hold),
+        }));
     }
     let doors = Doors { desk, beat, feeds: feeds_tx, folder: folder.into(), _lock: found.lock };
     Ok((plant, doors))

@@ -340,7 +340,7 @@ impl<'de> Visitor<'de> for NumberVisitor {
     fn visit_u64<E: de::Error>(self, n: u64) -> Result<Self::Value, E> {
         Ok(i64::try_from(n).ok())
     }
-    #[allow(clippy::cast_possible_truncation)]
+    #[allow(clippy::cast_possible_truncation, reason = "the range was just checked")]
     fn visit_f64<E: de::Error>(self, n: f64) -> Result<Self::Value, E> {
         // Bounded first, so the cast cannot cut anything; NaN fails the comparison.
         Ok((n.abs() <= NUMBER_MAX).then(|| n.round() as i64))

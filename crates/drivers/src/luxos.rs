@@ -307,7 +307,7 @@ pub fn parse_profiles(bytes: &[u8]) -> Result<Vec<Profile>, ReplyError> {
     Ok(rows.into_iter().filter_map(profile).collect())
 }
 
-#[allow(clippy::cast_possible_truncation)]
+#[allow(clippy::cast_possible_truncation, reason = "the range was just checked")]
 fn gigahashes(terahashes: f64) -> Option<i64> {
     // Bounded first, so the cast cannot cut anything.
     (0.0..=1e9).contains(&terahashes).then(|| (terahashes * 1000.0).round() as i64)

@@ -41,7 +41,8 @@ fn main() {
     let how = if polled { "_polled" } else { "" };
     let case = format!("day_{machines}x{}s{how}", EVERY.as_seconds());
     let row = serde_json::json!({
-        "case": case, "n": if polled { outcome.requests } else { outcome.readings }, "ours_s": ours_s, "ours_cpu_s": ours_cpu_s,
+        "case": case, "n": if polled { outcome.requests } else { outcome.readings },
+        "ours_s": ours_s, "ours_cpu_s": ours_cpu_s,
         "anchor": "limit 10 s", "anchor_s": LIMIT_S, "anchor_cpu_s": null,
         "ratio": ours_s / LIMIT_S,
         "steps": outcome.steps, "plans": outcome.plans, "commands": outcome.counts.commands,

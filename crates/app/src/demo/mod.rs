@@ -110,7 +110,7 @@ async fn one_day(
     plant.afterglow = AFTERGLOW;
     let open = doors.open(args.port).await?;
     let live = !args.plain && !args.once && std::io::stderr().is_terminal();
-    let view = start::view(live, &doors, &stop);
+    let view = start::view(live, &doors, stop);
     let ended = plant.run().await?;
     view.end();
     open.close().await;

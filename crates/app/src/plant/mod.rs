@@ -6,6 +6,7 @@
 
 mod feeding;
 mod publish;
+mod quarantine;
 mod record;
 mod recover;
 mod tables;

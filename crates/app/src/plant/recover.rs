@@ -1,9 +1,11 @@
 //! Start-up is recovery: the newest snapshot, then the tail of the journal, then the tables.
 
+use super::quarantine::Quarantine;
 use super::record::{ENGINE_VERSION, outcome_of};
 use super::tables::rows_of;
 use anyhow::{Context, ensure};
 use headgate_core::engine::Engine;
+use headgate_core::event::Event;
 use headgate_store::journal::{Journal, Options, read_all};
 use headgate_store::record::Payload;
 use headgate_store::{DataLock, Disk, RealDisk, Tables, snapshot};
@@ -19,6 +21,8 @@ pub struct Recovered {
     pub disk: Arc<dyn Disk>,
     pub next_seq: u64,
     pub lock: DataLock,
+    /// An event this start set aside, because it aborted the engine twice.
+    pub quarantined: Option<u64>,
 }
 
 /// Opens a data folder and brings the engine to where the journal ends.
@@ -38,11 +42,15 @@ pub fn recover(folder: &Path) -> anyhow::Result<Recovered> {
     }
     let mut tables = Tables::open(&folder.join("headgate.sqlite"))?;
     let applied = tables.last_applied()?;
+    let quarantine = Quarantine::begin(folder)?;
     let (mut engine, from) = newest_engine(&*disk, applied)?;
     let mut replayed = 0;
     for record in read_all(Arc::clone(&disk), from)? {
         let record = record?;
         match &record.payload {
+            Payload::Event(stamped) if !quarantine.admits(stamped.seq) => {
+                warn!("event {} is set aside: it aborts the engine", stamped.seq);
+            }
             Payload::Event(stamped) => {
                 let step = engine.step(stamped);
                 replayed += 1;
@@ -55,9 +63,11 @@ pub fn recover(folder: &Path) -> anyhow::Result<Recovered> {
             Payload::Outcome(_) => {}
         }
     }
+    quarantine.end();
     let next_seq = journal.next_seq();
     info!("recovered to event {}, {replayed} stepped again", next_seq.saturating_sub(1));
-    Ok(Recovered { engine, journal, tables, disk, next_seq, lock })
+    let quarantined = quarantine.fresh;
+    Ok(Recovered { engine, journal, tables, disk, next_seq, lock, quarantined })
 }
 
 /// The engine of the newest usable snapshot and the event to go on from.
@@ -97,6 +107,8 @@ pub struct Replayed {
     pub outcomes: u64,
     pub decisions: u64,
     pub plans: u64,
+    /// Outcomes the engine gave and a crash kept from being written.
+    pub lost_outcomes: u64,
     pub identical: bool,
     pub first_difference: Option<Difference>,
     /// Digest over all outcomes, in hex: equal journals and engines give equal digests.
@@ -107,7 +119,12 @@ pub struct Replayed {
 ///
 /// # Errors
 /// When the journal cannot be read.
-pub fn replay(disk: Arc<dyn Disk>) -> anyhow::Result<Replayed> {
+pub fn replay(folder: &Path) -> anyhow::Result<Replayed> {
+    let disk: Arc<dyn Disk> = Arc::new(
+        RealDisk::open(folder)
+            .with_context(|| format!("failed to open the journal in `{}`", folder.display()))?,
+    );
+    let set_aside = super::quarantine::set_aside(folder)?;
     let mut engine = Engine::new();
     let mut hasher = blake3::Hasher::new();
     let mut result = Replayed {
@@ -115,6 +132,7 @@ pub fn replay(disk: Arc<dyn Disk>) -> anyhow::Result<Replayed> {
         outcomes: 0,
         decisions: 0,
         plans: 0,
+        lost_outcomes: 0,
         identical: true,
         first_difference: None,
         digest: String::new(),
@@ -127,8 +145,15 @@ pub fn replay(disk: Arc<dyn Disk>) -> anyhow::Result<Replayed> {
     };
     for record in read_all(disk, headgate_store::journal::FIRST_SEQ)? {
         match record?.payload {
+            Payload::Event(stamped) if set_aside.contains(&stamped.seq) => {}
             Payload::Event(stamped) => {
                 ensure!(expected.len() <= OPEN_OUTCOMES_MAX, "failed to replay: outcomes missing");
+                if matches!(stamped.event, Event::Started { .. }) {
+                    // What was not written before a start never will be: it was lost with the
+                    // process. The events alone decide what the state is.
+                    result.lost_outcomes += expected.len() as u64;
+                    expected.clear();
+                }
                 let step = engine.step(&stamped);
                 result.events += 1;
                 result.decisions += u64::from(step.decision.is_some());

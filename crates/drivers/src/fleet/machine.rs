@@ -295,10 +295,11 @@ impl CohortState {
     }
 
     /// The bar half-way between what a machine drew and what it shall draw. Neighbouring levels
-    /// may lie closer than the tolerance: without it, standing still would count as proof.
+    /// may lie closer than the tolerance: without it, standing still would count as proof. A
+    /// machine that is at the level already has no way to go.
     pub(super) fn bar(&self, before: Option<i64>, level: Level) -> Bar {
         let power = self.points[level.index()].0;
-        match before {
+        match before.filter(|w| self.nearest(*w) != level) {
             Some(w) if w > power => Bar::AtMost(i64::midpoint(w, power)),
             Some(w) if w < power => Bar::AtLeast(i64::midpoint(w, power)),
             _ => Bar::None,

@@ -115,7 +115,7 @@ async fn machine(listener: TcpListener, asleep: Arc<AtomicBool>) {
 }
 
 // A real clock drives it: the sockets are real.
-#[allow(clippy::disallowed_methods)]
+#[allow(clippy::disallowed_methods, reason = "a test of real sockets runs in real time")]
 #[tokio::test]
 async fn a_small_fleet_is_put_to_sleep_over_real_sockets() {
     const MACHINES: u32 = 8;

@@ -26,7 +26,8 @@ fn at(seconds: i64) -> Time {
 
 /// A farm of S19k Pros without faults.
 fn spec(machines: u32) -> FarmSpec {
-    FarmSpec::new(START, vec![CohortSpec::new(model("s19kpro").expect("the model is known"), machines)], 7)
+    let model = model("s19kpro").expect("the model is known");
+    FarmSpec::new(START, vec![CohortSpec::new(model, machines)], 7)
 }
 
 /// What one machine replies, without its closing NUL.

@@ -1,6 +1,6 @@
 //! What the store promises: nothing acknowledged is lost, nothing changed goes unnoticed.
 // A helper that cannot go on fails its test, which is what it is for.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod crash;
 mod encoding;

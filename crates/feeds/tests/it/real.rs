@@ -2,7 +2,6 @@
 //!
 //! The files are not part of the project. Their folder is `HEADGATE_SHARED_DATA`, or a default
 //! beside the project; without it each test says loudly that it was skipped.
-#![allow(clippy::unwrap_used)] // A helper that fails fails its test.
 
 use headgate_core::market::{PriceKind, SettlementPoint};
 use headgate_core::time::{Span, Time};

@@ -1,9 +1,6 @@
 //! Replay and following: nothing early, nothing twice, nothing lost to a bad file.
-#![allow(clippy::unwrap_used)] // A helper that fails fails its test.
 
-mod common;
-
-use common::{SPP_HEADER, pack_gz, parse};
+use crate::common::{SPP_HEADER, pack_gz, parse};
 use headgate_core::market::{PriceKind, PriceRow};
 use headgate_core::time::{Span, Time};
 use headgate_feeds::http::{Condition, Fetch, Reply};

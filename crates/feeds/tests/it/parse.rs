@@ -1,9 +1,8 @@
 //! Every kind of file in a few hand-made lines, good and bad.
-#![allow(clippy::unwrap_used)] // A helper that fails fails its test.
 
-mod common;
-
-use common::{MONTH_HEADER, SPP_HEADER, pack_gz, pack_zip, pack_zst, parse, parse_for, show};
+use crate::common::{
+    MONTH_HEADER, SPP_HEADER, pack_gz, pack_zip, pack_zst, parse, parse_for, show,
+};
 use headgate_core::market::PriceKind;
 use headgate_core::time::{Interval, Span, Time};
 use headgate_feeds::{Market, NoteKind, Options, Series, settlement_point};
@@ -276,7 +275,7 @@ fn a_stamp_at_the_end_is_read_by_its_market() {
 fn a_kind_can_be_told_only_where_the_file_leaves_it_open() {
     let told = |kind, text: &str| {
         let options = Options { kind: Some(kind), ..Options::default() };
-        show(&common::parse_with("ercot", &options, text.as_bytes()))
+        show(&crate::common::parse_with("ercot", &options, text.as_bytes()))
     };
     let wide = "interval_start_utc,HB_WEST\n2024-06-01T05:00:00Z,17.69\n";
     insta::assert_snapshot!(told(PriceKind::DayAhead, wide), @"
@@ -333,7 +332,7 @@ proptest::proptest! {
     ) {
         let market = Market::shipped("ercot").unwrap();
         let from = Time::from_seconds(i64::from(first_day) * 86_400);
-        let (text, want) = common::render_np6_905(&market, from, &prices);
+        let (text, want) = crate::common::render_np6_905(&market, from, &prices);
         let got = parse("ercot", text.as_bytes()).unwrap();
         let want = vec![Series { point: settlement_point("LZ_WEST", "LZ"), rows: want }];
         assert_eq!(got.series, want);

@@ -1,5 +1,4 @@
 //! What the tests of this crate share: packing, parsing from memory, showing.
-#![allow(dead_code)]
 
 use headgate_core::market::{PriceKind, PriceRow, SettlementPoint};
 use headgate_core::number;

@@ -1,0 +1,7 @@
+//! The feeds seen from outside: hand-made files, real files, followed sources.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod common;
+mod follow;
+mod parse;
+mod real;
