@@ -113,7 +113,11 @@ pub fn step(target: &Path) -> Result<(Vec<Value>, Vec<String>)> {
 fn count(program: &Path, folder: &Path, budget: &Budget, n: &str) -> Result<u64> {
     let out = folder.join(format!("{}-{n}.out", budget.case));
     let mut command = Command::new("valgrind");
-    command.args(["--tool=callgrind", "--collect-atstart=no", "--toggle-collect=step_bench::measured*"]);
+    command.args([
+        "--tool=callgrind",
+        "--collect-atstart=no",
+        "--toggle-collect=step_bench::measured*",
+    ]);
     command.arg(format!("--callgrind-out-file={}", out.display()));
     command.arg(program).args([&budget.case, n]).stderr(std::process::Stdio::null());
     let done = process::run(&mut command, BENCH_MAX, Show::No)?;

@@ -34,7 +34,10 @@ pool_fee = "1 %"
 name = "s19kpro"
 driver = "luxos"
 hosts = "HOSTS"
-curve = [["784 W", "39.2 TH/s"], ["1414 W", "70.2 TH/s"], ["2192 W", "101.1 TH/s"], ["2794 W", "121.8 TH/s"]]
+curve = [
+  ["784 W", "39.2 TH/s"], ["1414 W", "70.2 TH/s"],
+  ["2192 W", "101.1 TH/s"], ["2794 W", "121.8 TH/s"],
+]
 sleep = "30 W"
 [policy]
 mode = "auto"
