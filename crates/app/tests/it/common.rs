@@ -247,10 +247,6 @@ impl Running {
         writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
-    pub fn is_over(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
-    }
-
     /// SIGKILL: no goodbye.
     pub fn kill(mut self) {
         self.end();

@@ -89,7 +89,9 @@ fn a_machine_that_answers_html_is_lost_and_no_other() {
     let text = run(&["explain", "--data", path(&data)]).ok().out;
     insta::assert_snapshot!(
         text.lines().find(|l| l.contains("physical")).unwrap_or_default().trim(),
-        @""
+        @"
+        physical       -> [5.2 kW, 33.4 kW]  10 machines answer, 1 are counted as drawing 2.7 kW
+        "
     );
     let alarms = end["alarms"].to_string();
     assert!(alarms.contains("1 machines do not answer"), "{alarms}");

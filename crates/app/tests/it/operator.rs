@@ -5,18 +5,19 @@ use crate::prices::five_minutes;
 use serde_json::Value;
 use std::path::Path;
 
-/// The keys of a document, nested ones with their path; of a list, those of its first element.
+/// The keys of a document, a line an object; of a list, those of its first element.
 fn keys(value: &Value, at: &str, out: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
-            for (key, v) in map {
-                let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
-                out.push(at.clone());
-                keys(v, &at, out);
+            let names: Vec<&str> = map.keys().map(String::as_str).collect();
+            for (i, some) in names.chunks(8).enumerate() {
+                let mark = if i == 0 { format!("{at}:") } else { String::from("   ") };
+                out.push(format!("{mark} {}", some.join(" ")));
             }
+            map.iter().for_each(|(key, v)| keys(v, &format!("{at}.{key}"), out));
         }
         Value::Array(list) => {
-            list.first().into_iter().for_each(|v| keys(v, &format!("{at}[]"), out))
+            list.first().into_iter().for_each(|v| keys(v, &format!("{at}[]"), out));
         }
         _ => {}
     }
@@ -78,7 +79,9 @@ fn hold_release_and_stop_have_their_way() {
 
     let said = run(&["hold", "--power", "many", "--reason", "x", "--data", path(&data)]);
     assert_eq!(said.code, 3, "{}", said.err);
-    insta::assert_snapshot!(said.err, @"");
+    insta::assert_snapshot!(said.err, @r#"
+    headgate: --power: "many" is not a power: the number is missing; write it like "7 MW"
+    "#);
     // A second daemon on one folder is refused, and the first does not notice.
     let said = run(&args);
     assert_eq!(said.code, 1, "{}", said.err);
@@ -89,8 +92,25 @@ fn hold_release_and_stop_have_their_way() {
 /// What scripts read of `status` and `explain`: their keys.
 fn check_shapes(data: &Path) {
     let mut found = Vec::new();
-    keys(&status(data).unwrap(), "", &mut found);
-    insta::assert_snapshot!(found.join("\n"), @"");
+    wait_status(data, "a price", |s| s["price"].is_object());
+    let mut seen = status(data).unwrap();
+    // Whether there is an alarm depends on the moment.
+    seen["alarms"] = Value::Array(Vec::new());
+    keys(&seen, "status", &mut found);
+    insta::assert_snapshot!(found.join("\n"), @"
+    status: alarms at at_ns clock commands currency down_above feeds
+        generation hold import_limit_w ladder machines market mean_breakeven measured_w
+        mode money planned_w point policy price ready seq
+        site staircase stop target_w unknown_machines up_below wake_at wish
+    status.clock: progress proving speed
+    status.commands: acked commands confirmed drifted open refused superseded timed_out
+        unavailable
+    status.feeds[]: age_s name role stale
+    status.machines: all asleep awake excluded failed lost
+    status.money: compute_revenue energy_cost energy_mwh profit rate_per_h sell_back
+    status.price: age_s basis expected latest
+    status.staircase[]: breakeven cohort from_w machines power_w running to_w
+    ");
     let mut found = Vec::new();
     let explain = ["explain", "--data", path(data), "--format", "json"];
     let decision = wait_for("a priced decision", || {
@@ -98,6 +118,12 @@ fn check_shapes(data: &Path) {
         let decision = (said.code == 0).then(|| said.json())?;
         decision["expected"].is_object().then_some(decision)
     });
-    keys(&decision, "", &mut found);
-    insta::assert_snapshot!(found.join("\n"), @"");
+    keys(&decision, "decision", &mut found);
+    insta::assert_snapshot!(found.join("\n"), @"
+    decision: at breakeven cause down_above expected generation ladder machines_down
+        machines_up measured_w mode planned_w preferred_w target_w text up_below
+        wish
+    decision.expected: age_s basis latest price
+    decision.ladder[]: band_ceiling_w band_floor_w ceiling_w floor_w overridden reason rung
+    ");
 }

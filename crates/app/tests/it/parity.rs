@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use crate::prices::{five_minutes, spike};
-use headgate_store::HEADER_BYTES;
+use headgate_store::segment::HEADER_BYTES;
 use std::path::{Path, PathBuf};
 
 /// A data folder with the journal of a short day in it.
