@@ -46,24 +46,34 @@ enum Pace {
     },
 }
 
+/// A wall clock this far from where it should be was stepped.
+const STEP_LEAST: Span = Span::seconds(2);
+
 /// The clock of one daemon.
 #[derive(Debug)]
 pub struct Clock {
     pace: Pace,
     began: (Instant, Time),
+    /// A moment on the monotonic clock and on the wall's, as last compared.
+    compared: (Instant, Time),
 }
 
 impl Clock {
     /// Wall time.
     pub fn real() -> Self {
-        Self { pace: Pace::Real, began: (Instant::now(), wall_now()) }
+        let began = (Instant::now(), wall_now());
+        Self { pace: Pace::Real, began, compared: began }
     }
 
     /// Simulated time from `start`, at most `ceiling` times real time.
     pub fn gated(start: Time, ceiling: Option<i64>) -> Self {
         let now = SimTime(Arc::new(AtomicI64::new(start.0)));
         let credited = Instant::now();
-        Self { pace: Pace::Gated { now, ceiling, credited }, began: (credited, start) }
+        Self {
+            pace: Pace::Gated { now, ceiling, credited },
+            began: (credited, start),
+            compared: (credited, start),
+        }
     }
 
     /// Simulated time for a farm in this process; `None` on a real clock.
@@ -80,6 +90,18 @@ impl Clock {
             Pace::Real => wall_now(),
             Pace::Gated { now, .. } => now.now(),
         }
+    }
+
+    /// How far the wall clock was stepped since the last call, by the monotonic clock; `None`
+    /// when it was not, and on a gated clock.
+    pub fn stepped(&mut self) -> Option<Span> {
+        let Pace::Real = self.pace else { return None };
+        let (at, wall) = (Instant::now(), wall_now());
+        let passed = at.duration_since(self.compared.0).as_nanos();
+        let should = self.compared.1 + Span(i64::try_from(passed).unwrap_or(i64::MAX / 4));
+        self.compared = (at, wall);
+        let by = wall.since(should);
+        (by.0.abs() >= STEP_LEAST.0).then_some(by)
     }
 
     /// Credits the wall time that has passed since the last call, never beyond `due`.

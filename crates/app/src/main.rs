@@ -34,7 +34,11 @@ fn main() -> ExitCode {
     match dispatch(&cli.command) {
         Ok(code) => code,
         Err(e) => {
-            eprintln!("headgate: {e:#}");
+            // A configuration's problems are laid out already, each with its place.
+            match e.downcast_ref::<config::ConfigError>() {
+                Some(problems) if !problems.problems().is_empty() => eprintln!("{problems}"),
+                _ => eprintln!("headgate: {e:#}"),
+            }
             ExitCode::from(code_of(&e))
         }
     }

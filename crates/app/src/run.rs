@@ -136,6 +136,7 @@ async fn replay(
     let source = Source { prices, script, ends_at: Some(end) };
     let (mut plant, doors) =
         start::plant_on(found, &folder, &site, clock, source, None, stop.signal())?;
+    plant.may_command = crate::farm::all_loopback(&site);
     plant.afterglow = AFTERGLOW;
     let open = doors.open(args.port).await?;
     let view = start::view(false, &doors, stop);

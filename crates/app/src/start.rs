@@ -122,6 +122,7 @@ pub fn plant_on(
     let epoch = found.engine.epoch() + 1;
     let configured = found.engine.site() != Some(site);
     let stale_clock = found.engine.now();
+    let acting = found.engine.mode() == AutomationMode::Auto;
     let parts = Parts {
         clock,
         engine: found.engine,
@@ -137,15 +138,17 @@ pub fn plant_on(
     let (feeds_tx, feeds) = mpsc::channel(plant::FEED_QUEUE_MAX);
     let (mut plant, desk, beat) = Plant::new(parts, feeds, stop);
     let now = plant.clock.now();
+    // First of all the start: from here on nothing is told to a machine that was not read back.
+    plant.post(Event::Started { version: plant::ENGINE_VERSION.into(), epoch });
     // A clock put right may start before the journal's last event.
     if let Some(last) = stale_clock.filter(|t| *t > now) {
         plant.post(Event::ClockStepped { by: now.since(last) });
     }
-    plant.post(Event::Started { version: plant::ENGINE_VERSION.into(), epoch });
     if configured {
         plant.post(Event::Configured(Box::new(site.clone())));
     }
-    if let Some(seq) = found.quarantined {
+    // A site that was not acting on its own does not begin to because an event was set aside.
+    if let Some(seq) = found.quarantined.filter(|_| acting) {
         plant.post(Event::Operator(OperatorAct {
             actor: "headgate".into(),
             reason: format!("event {seq} aborted the engine twice and is set aside"),

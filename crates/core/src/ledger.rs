@@ -177,6 +177,12 @@ impl Ledger {
         interval
     }
 
+    /// Whether an interval that is kept has its published price.
+    #[must_use]
+    pub fn published(&self, start: Time) -> bool {
+        self.kept.iter().any(|i| i.interval.start == start && i.published)
+    }
+
     /// Corrects an interval by its published price; returns it when it changed.
     pub fn correct(&mut self, site: &Site, start: Time, price: Price) -> Option<LedgerInterval> {
         let at = self.kept.iter().position(|i| i.interval.start == start)?;

@@ -118,6 +118,15 @@ impl FeedBook {
         }
     }
 
+    /// Forgets what could be known only after a moment: the clock was set back to it.
+    pub fn forget_after(&mut self, now: Time) {
+        self.runs.retain(|r| r.known_at <= now);
+        self.settlements.retain(|r| r.known_at <= now);
+        self.day_ahead.retain(|_, r| r.known_at <= now);
+        let known = self.runs.iter().chain(&self.settlements).chain(self.day_ahead.values());
+        self.newest = known.map(|r| r.known_at).max();
+    }
+
     /// Whether the newest row is at most this old.
     #[must_use]
     pub fn fresh(&self, now: Time, stale_after: Span) -> bool {

@@ -113,6 +113,12 @@ impl Roster {
                 machine.excluded = spec.excluded;
                 machine.level = machine.level.min(top);
             }
+            // What is still locked or cooling off stays so under another configuration.
+            let tally = &mut roster.tallies[cohort];
+            tally.last_switch = tally.last_switch.max(machine.switched_at);
+            if is_failure(machine.phase) {
+                roster.cooling.insert((machine.lost_until, id));
+            }
             roster.machines.push(machine);
             roster.add(id);
         }
@@ -127,6 +133,22 @@ impl Roster {
                 m.link = Link::Unknown;
                 m.generation = 0;
             });
+        }
+    }
+
+    /// Lets nothing lie ahead of a clock that was set back.
+    pub fn clock_stepped_back(&mut self, now: Time) {
+        for m in &mut self.machines {
+            m.switched_at = m.switched_at.min(now);
+            m.lost_until = m.lost_until.min(now + COOL_OFF_MAX);
+        }
+        for t in &mut self.tallies {
+            t.last_switch = t.last_switch.min(now);
+        }
+        let late = std::mem::take(&mut self.cooling);
+        self.cooling = late.into_iter().map(|(t, id)| (t.min(now + COOL_OFF_MAX), id)).collect();
+        for (at, _) in &mut self.starts {
+            *at = (*at).min(now);
         }
     }
 
@@ -202,7 +224,13 @@ impl Roster {
             }
             m.phase = report.phase;
             if m.generation == 0 {
-                m.level = inferred.unwrap_or(m.level);
+                let level = inferred.unwrap_or(m.level);
+                if (level == Level::SLEEP) != (m.level == Level::SLEEP) {
+                    // It is not where it was last told to be: that switch says nothing of how
+                    // long it has been as it is now, and locks nothing.
+                    m.switched_at = Time::MIN;
+                }
+                m.level = level;
                 m.phase = TargetPhase::Confirmed;
             } else if report.phase == TargetPhase::Confirmed {
                 m.lost_until = Time::MIN;

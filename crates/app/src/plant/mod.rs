@@ -61,6 +61,9 @@ pub struct Plant {
     pub ends_at: Option<Time>,
     /// How long after that commands may still come to their end.
     pub afterglow: Span,
+    /// Whether plans may reach machines at all; never where recorded prices meet machines that
+    /// may be real, whatever the engine's mode says.
+    pub may_command: bool,
     /// Called after each step with the event that caused it.
     pub observer: Option<Observer>,
     state: State,
@@ -101,8 +104,11 @@ struct State {
     wake: Time,
     published: Instant,
     out: Output,
-    /// Raises that wait for the disk: a raise never goes out unsynced.
-    withheld: VecDeque<(Ticket, DispatchPlan)>,
+    /// Raises that wait for the disk: a raise never goes out unsynced. Without a ticket the
+    /// event itself still waits to be handed to the journal.
+    withheld: VecDeque<(Option<Ticket>, DispatchPlan)>,
+    /// Acts that are told to be in the journal once they are.
+    unacked: VecDeque<(Option<Ticket>, u64, ActDone)>,
     backlog: Vec<headgate_store::Entry>,
     snapshot_at: u64,
     alarms_since: Vec<(String, String, Time)>,
@@ -167,6 +173,7 @@ impl Plant {
             published: Instant::now(),
             out: Output::default(),
             withheld: VecDeque::new(),
+            unacked: VecDeque::new(),
             backlog: Vec::new(),
             snapshot_at: parts.next_seq + record::SNAPSHOT_EVERY,
             alarms_since: Vec::new(),
@@ -186,6 +193,7 @@ impl Plant {
             beat: beat.clone(),
             ends_at: parts.ends_at,
             afterglow: Span::ZERO,
+            may_command: true,
             observer: parts.observer,
             state,
         };
@@ -229,9 +237,9 @@ impl Plant {
     /// As [`Plant::run`].
     pub fn turn(&mut self) -> anyhow::Result<Option<Ended>> {
         self.beat.touch();
-        let held = self.held();
-        let due = self.next_due();
-        self.clock.credit(due, held);
+        if let Some(by) = self.clock.stepped() {
+            self.state.waiting.push((Event::ClockStepped { by }, None));
+        }
         self.take_due();
         self.take_messages();
         self.commit()?;
@@ -367,6 +375,13 @@ impl Plant {
     }
 
     fn send_plan(&mut self, plan: &DispatchPlan) {
+        if !self.may_command {
+            tracing::warn!(
+                "plan {} stays here: recorded prices and real addresses",
+                plan.generation
+            );
+            return;
+        }
         let (wall, at) = (Instant::now(), self.clock.now());
         for i in 0..self.drivers.len() {
             self.drive(i, Input::Plan(plan));
@@ -402,6 +417,8 @@ impl Plant {
         let due = self.next_due();
         let held = self.held();
         if !self.state.waiting.is_empty() {
+            // Something has happened that the engine has not seen: no time passes before it has.
+            self.clock.credit(self.clock.now(), held);
             return;
         }
         let slots = self.drivers.iter_mut().map(|d| &mut d.results).collect::<Vec<_>>();
@@ -414,6 +431,8 @@ impl Plant {
             _ = self.inbox.stop.changed() => Taken::Nothing,
             () = self.clock.wait(due, held) => Taken::Nothing,
         };
+        // The time waited is credited at the speed that held while it was waited.
+        self.clock.credit(due, held);
         match taken {
             Taken::Wire((i, result)) => self.take_result(i, result),
             Taken::Feed(m) => self.take_feed(m),
@@ -467,12 +486,13 @@ async fn first_result(mut slots: Vec<&mut mpsc::Receiver<WireResult>>) -> (usize
     .await
 }
 
-/// Which feed of a site takes rows of a kind in a replay: the first of that role.
+/// Which feed of a site takes rows of a kind in a replay: the winning one of that role.
 pub fn feed_for(
     site: &headgate_core::site::Site,
     kind: headgate_core::market::PriceKind,
 ) -> Option<FeedId> {
-    let i = site.feeds.iter().position(|f| f.role == kind)?;
+    let of_kind = site.feeds.iter().enumerate().filter(|(_, f)| f.role == kind);
+    let (i, _) = of_kind.min_by_key(|(i, f)| (f.rank, *i))?;
     u16::try_from(i).ok().map(FeedId)
 }
 

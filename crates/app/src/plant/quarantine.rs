@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// Holds how a recovery goes while it is under way; a recovery that ended leaves none.
 const UNDER_WAY: &str = "recovering";
+/// Careful recoveries that must die at one event before it is set aside.
+const DEATHS: u32 = 2;
 /// Holds the places of the events set aside, one a line.
 const SET_ASIDE: &str = "quarantine";
 
@@ -18,6 +20,8 @@ const SET_ASIDE: &str = "quarantine";
 pub struct Quarantine {
     folder: PathBuf,
     careful: bool,
+    /// Where the last careful recovery died, and how many in a row did there.
+    died: Option<(u64, u32)>,
     set_aside: BTreeSet<u64>,
     /// Whether this start set an event aside.
     pub fresh: Option<u64>,
@@ -31,10 +35,11 @@ impl Quarantine {
     pub fn begin(folder: &Path) -> anyhow::Result<Self> {
         let mut set_aside = set_aside(folder)?;
         let path = folder.join(UNDER_WAY);
-        // Absent: the last recovery ended. Empty: it died once, somewhere. A place: it died
-        // again, with care, at that event.
+        // Absent: the last recovery ended. Empty: it died once, somewhere. A place and how often:
+        // it died again, with care, at that event. Once may have been a kill from outside.
         let before = fs::read_to_string(&path).ok();
-        let fresh = before.as_deref().and_then(|text| text.trim().parse::<u64>().ok());
+        let died = before.as_deref().and_then(place_and_times);
+        let fresh = died.filter(|(_, times)| *times >= DEATHS).map(|(seq, _)| seq);
         if let Some(seq) = fresh {
             set_aside.insert(seq);
             let list: String = set_aside.iter().map(|s| format!("{s}\n")).collect();
@@ -42,8 +47,10 @@ impl Quarantine {
             fs::write(&file, list)
                 .with_context(|| format!("failed to write `{}`", file.display()))?;
         }
-        fs::write(&path, "").with_context(|| format!("failed to write `{}`", path.display()))?;
-        Ok(Self { folder: folder.into(), careful: before.is_some(), set_aside, fresh })
+        let note = if died.is_some() { before.as_deref().unwrap_or("") } else { "" };
+        fs::write(&path, note).with_context(|| format!("failed to write `{}`", path.display()))?;
+        let died = died.filter(|_| fresh.is_none());
+        Ok(Self { folder: folder.into(), careful: before.is_some(), died, set_aside, fresh })
     }
 
     /// Whether an event may be stepped on; after a recovery that died, notes which one is next.
@@ -53,7 +60,8 @@ impl Quarantine {
         }
         if self.careful {
             // Without the note the next start would only be as blind as this one: go on.
-            let _ = fs::write(self.folder.join(UNDER_WAY), seq.to_string());
+            let times = self.died.filter(|(at, _)| *at == seq).map_or(1, |(_, times)| times + 1);
+            let _ = fs::write(self.folder.join(UNDER_WAY), format!("{seq} {times}"));
         }
         true
     }
@@ -63,6 +71,11 @@ impl Quarantine {
         // Left behind, it makes the next start a careful one and nothing else.
         let _ = fs::remove_file(self.folder.join(UNDER_WAY));
     }
+}
+
+fn place_and_times(text: &str) -> Option<(u64, u32)> {
+    let (seq, times) = text.trim().split_once(' ')?;
+    Some((seq.parse().ok()?, times.parse().ok()?))
 }
 
 /// The events set aside in a folder.
@@ -106,6 +119,9 @@ mod tests {
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).expect("a temporary folder");
         assert_eq!(check(&folder, None), (None, vec![1, 2, 3, 4, 5]));
+        // Blind, then with care at another place, then twice in a row at one.
+        assert_eq!(check(&folder, Some(2)), (None, vec![1, 2]));
+        assert_eq!(check(&folder, Some(4)), (None, vec![1, 2, 3, 4]));
         assert_eq!(check(&folder, Some(3)), (None, vec![1, 2, 3]));
         assert_eq!(check(&folder, Some(3)), (None, vec![1, 2, 3]));
         assert_eq!(check(&folder, Some(3)), (Some(3), vec![1, 2, 4, 5]));

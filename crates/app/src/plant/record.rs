@@ -17,6 +17,8 @@ const DISK_PATIENCE: Duration = Duration::from_millis(250);
 pub const SNAPSHOT_EVERY: u64 = 20_000;
 /// Entries kept in memory while the disk takes nothing; beyond it, the loop ends and recovers.
 const BACKLOG_MAX: usize = 100_000;
+/// Plans whose raises may wait for the disk; beyond it, the loop ends and recovers.
+const WITHHELD_MAX: usize = 10_000;
 /// Turns of commit within one turn of the loop: telemetry that follows from plans at once.
 const ROUNDS_MAX: usize = 64;
 
@@ -46,11 +48,15 @@ impl Plant {
                 self.state.wake = step.wake;
                 self.carry_out(&stamped, &step, ticket, durable);
                 if let Some(done) = done {
-                    // The asker may have gone away; the act stands all the same.
-                    let _ = done.send(Ok(stamped.seq));
+                    self.state.unacked.push_back((ticket, stamped.seq, done));
                 }
             }
         }
+        self.release_withheld();
+        anyhow::ensure!(
+            self.state.withheld.len() <= WITHHELD_MAX,
+            "failed to journal: {WITHHELD_MAX} plans wait for a disk that does not recover"
+        );
         self.maybe_snapshot();
         Ok(())
     }
@@ -59,6 +65,9 @@ impl Plant {
     fn write(&mut self, entries: Vec<Entry>) -> anyhow::Result<(Option<Ticket>, bool)> {
         match self.journal.append(entries) {
             Ok(ticket) => {
+                // What waited for room in the queue went along with this batch.
+                self.state.withheld.iter_mut().for_each(|w| w.0 = w.0.or(Some(ticket)));
+                self.state.unacked.iter_mut().for_each(|u| u.0 = u.0.or(Some(ticket)));
                 let got = self.journal.wait(ticket, DISK_PATIENCE);
                 if let Durability::Failed(why) = &got {
                     warn!("the journal's disk refuses: {why}; only reductions go out");
@@ -104,18 +113,27 @@ impl Plant {
         if !down.is_empty() {
             self.send_plan(&DispatchPlan { changes: down.to_vec(), ..plan.clone() });
         }
-        if let Some(ticket) = ticket.filter(|_| !up.is_empty()) {
+        if !up.is_empty() {
             self.state
                 .withheld
                 .push_back((ticket, DispatchPlan { changes: up.to_vec(), ..plan.clone() }));
         }
     }
 
-    /// Sends raises whose events have become durable; an expired lease is refused by the driver.
+    /// Sends raises, and tells people of their acts, whose events have become durable; an
+    /// expired lease is refused by the driver.
     fn release_withheld(&mut self) {
-        while let Some((ticket, _)) = self.state.withheld.front() {
+        while let Some((Some(ticket), _, _)) = self.state.unacked.front() {
             if self.journal.wait(*ticket, Duration::ZERO) != Durability::Durable {
-                return;
+                break;
+            }
+            let (_, seq, done) = self.state.unacked.pop_front().expect("the front was just seen");
+            // The asker may have gone away; the act stands all the same.
+            let _ = done.send(Ok(seq));
+        }
+        while let Some((Some(ticket), _)) = self.state.withheld.front() {
+            if self.journal.wait(*ticket, Duration::ZERO) != Durability::Durable {
+                break;
             }
             let (_, plan) = self.state.withheld.pop_front().expect("the front was just seen");
             self.send_plan(&plan);
@@ -129,7 +147,9 @@ impl Plant {
     }
 
     fn maybe_snapshot(&mut self) {
-        if self.state.next_seq < self.state.snapshot_at || !self.state.withheld.is_empty() {
+        // A snapshot never knows an event that the journal could still lose.
+        let ahead = self.journal.durable().0 <= self.engine.seq();
+        if self.state.next_seq < self.state.snapshot_at || ahead {
             return;
         }
         self.state.snapshot_at = self.state.next_seq + SNAPSHOT_EVERY;

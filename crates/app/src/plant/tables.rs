@@ -50,9 +50,13 @@ impl TableWriter {
         if self.behind {
             return;
         }
-        if let Err(TrySendError::Full(_)) = queue.try_send(batch) {
-            self.behind = true;
-            warn!("the tables are behind; they are filled up from the journal at the next start");
+        match queue.try_send(batch) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                self.behind = true;
+                warn!("the tables are behind; the next start fills them up from the journal");
+            }
+            Err(TrySendError::Disconnected(_)) => self.behind = true,
         }
     }
 
@@ -92,7 +96,10 @@ fn write(mut tables: Tables, batches: &Receiver<Batch>) {
             batch.operator.extend(more.operator);
         }
         if let Err(e) = tables.apply(&batch) {
-            warn!("{e}: {:?}", std::error::Error::source(&e).map(ToString::to_string));
+            // Going on would count what was lost as applied; the next start fills the gap.
+            let why = crate::site_files::describe(&e);
+            warn!("{why}; the tables are filled up from the journal at the next start");
+            return;
         }
     }
 }

@@ -8,10 +8,11 @@ use crate::event::AutomationMode;
 use crate::fleet::Level;
 use crate::limits::{CONTROL_STEP, SETPOINTS_KEPT_MAX};
 use crate::market::Expected;
+use crate::merit::frontier;
 use crate::plan::{Change, DispatchPlan};
 use crate::policy::{Marginal, steps_of, wishes};
 use crate::reason::{Alarm, Band, Decision, Narrowing, NextChange, Rung};
-use crate::site::{PolicyRule, Ramp, Site};
+use crate::site::{Cohort, PolicyRule, Ramp, Site};
 use crate::time::{Span, Time};
 use crate::units::{Power, Price};
 use std::sync::Arc;
@@ -23,6 +24,8 @@ const LOSS_RAMP: Span = Span::minutes(5);
 
 /// What economics proposes.
 struct Proposal {
+    /// Nothing to go by: machines stay as they are unless a limit asks for less.
+    stay: bool,
     preferred: Power,
     wishes: Vec<Wish>,
     text: String,
@@ -98,13 +101,10 @@ impl Engine {
         let needs_price = site.policy.rule != PolicyRule::AlwaysOn;
         if (needs_price && marginal.is_none()) || (needs_value && self.stairs.is_none()) {
             let what = if marginal.is_none() { "price" } else { "value of the work" };
-            let wishes = site
-                .cohorts
-                .iter()
-                .map(|c| Wish { awake: c.curve.top(), asleep: Level::SLEEP })
-                .collect();
+            let wishes =
+                site.cohorts.iter().map(|c| Wish { awake: top(c), asleep: Level::SLEEP }).collect();
             let text = format!("the {what} is unknown: stay at {present}");
-            return Proposal { preferred: present, wishes, text };
+            return Proposal { stay: true, preferred: present, wishes, text };
         }
         let m = marginal.unwrap_or(Marginal {
             above: Price::ZERO,
@@ -120,7 +120,7 @@ impl Engine {
         let in_block = below.min(m.block);
         let (preferred, wishes) =
             if above >= in_block { (above, above_wishes) } else { (in_block, below_wishes) };
-        Proposal { preferred, wishes, text: self.wish_text(site, m) }
+        Proposal { stay: false, preferred, wishes, text: self.wish_text(site, m) }
     }
 
     fn wish_text(&self, site: &Site, m: Marginal) -> String {
@@ -331,6 +331,10 @@ impl Engine {
         target: Power,
         now: Time,
     ) -> Option<Vec<Shape>> {
+        let planned = site.overhead.meter(self.roster.planned());
+        if proposal.stay && target >= planned {
+            return None;
+        }
         let fallback;
         let stairs = match &self.stairs {
             Some(stairs) => stairs,
@@ -455,6 +459,11 @@ impl Engine {
         let market = |p: Price| p - site.import_adder;
         Some(NextChange { down_above: down.map(market), up_below: up.map(market) })
     }
+}
+
+/// The highest level of a cohort short of overclocking.
+fn top(cohort: &Cohort) -> Level {
+    *frontier(cohort, false).last().expect("a frontier has a level")
 }
 
 /// Whether a decision says something the last one did not.

@@ -6,7 +6,7 @@ use crate::fleet::{MachineId, TelemetryBatch};
 use crate::horizon::Regret;
 use crate::limits::TEXT_MAX;
 use crate::market::{FeedBook, PriceKind, PriceRow};
-use crate::reason::Alarm;
+use crate::reason::{Alarm, AlarmChange};
 use crate::roster::Roster;
 use crate::site::Site;
 use crate::time::{Span, Time};
@@ -16,8 +16,8 @@ use std::sync::Arc;
 impl Engine {
     pub(super) fn take(&mut self, now: Time, event: &Event, step: &mut Step) {
         match event {
-            Event::Started { epoch, .. } => self.started(now, *epoch),
-            Event::Configured(site) => self.configure(now, site),
+            Event::Started { epoch, .. } => self.started(now, *epoch, step),
+            Event::Configured(site) => self.configure(now, site, step),
             Event::Prices { feed, kind, rows } => self.prices(now, *feed, *kind, rows, step),
             Event::FeedRejected { feed, error } => {
                 let text: String = error.chars().take(TEXT_MAX).collect();
@@ -40,7 +40,18 @@ impl Engine {
         }
     }
 
-    fn started(&mut self, now: Time, epoch: u64) {
+    /// Clears every alarm: what is still wrong raises it again, and nothing stays on that no
+    /// longer has a feed, a driver or a limit to be about.
+    fn clear_alarms(&mut self, step: &mut Step) {
+        for alarm in std::mem::take(&mut self.alarms) {
+            let text = String::from("cleared");
+            step.alarms.push(AlarmChange { alarm, raised: false, text });
+        }
+        self.above_since = None;
+    }
+
+    fn started(&mut self, now: Time, epoch: u64, step: &mut Step) {
+        self.clear_alarms(step);
         self.epoch = epoch;
         self.roster.forget_links();
         for h in &mut self.heard {
@@ -57,7 +68,8 @@ impl Engine {
         self.ledger.restart();
     }
 
-    fn configure(&mut self, now: Time, site: &Site) {
+    fn configure(&mut self, now: Time, site: &Site, step: &mut Step) {
+        self.clear_alarms(step);
         let old_site = self.site.take();
         let old_ids: BTreeMap<&str, MachineId> = match &old_site {
             Some(old) => old.machines().map(|(id, m)| (m.address.as_str(), id)).collect(),
@@ -111,13 +123,13 @@ impl Engine {
         let Some(site) = self.site.clone().filter(|_| kind == PriceKind::Settlement) else {
             return;
         };
-        // Only the winning settlement feed settles: a lower-ranked one is a stand-in.
+        // The winning settlement feed corrects; a lower-ranked one stands in where none has yet.
         let best = site.feeds.iter().filter(|f| f.role == kind).map(|f| f.rank).min();
-        if best != site.feeds.get(usize::from(feed.0)).map(|f| f.rank) {
-            return;
-        }
+        let wins = best == site.feeds.get(usize::from(feed.0)).map(|f| f.rank);
         for row in rows.iter().filter(|r| r.known_at <= now) {
-            step.closed.extend(self.ledger.correct(&site, row.interval.start, row.price));
+            if wins || !self.ledger.published(row.interval.start) {
+                step.closed.extend(self.ledger.correct(&site, row.interval.start, row.price));
+            }
         }
     }
 
@@ -139,10 +151,10 @@ impl Engine {
         let said: String = format!("{}: {}", o.actor, o.reason).chars().take(TEXT_MAX).collect();
         match o.act {
             Act::Hold { power, until } => {
+                let Some(site) = self.site.as_deref() else { return };
                 let present = self.setpoint.or_else(|| self.measured_import());
-                if let Some(power) = power.or(present) {
-                    self.hold = Some(HeldBy { power, until, said });
-                }
+                let present = present.unwrap_or_else(|| site.overhead.meter(self.roster.planned()));
+                self.hold = Some(HeldBy { power: power.unwrap_or(present), until, said });
             }
             Act::Release => {
                 self.hold = None;
@@ -154,9 +166,22 @@ impl Engine {
     }
 
     fn clock_stepped(&mut self, now: Time, by: Span) {
-        // A step backwards would freeze the engine until the clock catches up: go along with it.
+        // A step backwards would freeze the engine until the clock catches up: go along with it,
+        // and let nothing count that lies ahead of it now.
         if by.0 < 0 {
-            self.now = Some(now + by);
+            let then = now + by;
+            self.now = Some(then);
+            for book in &mut self.books {
+                book.forget_after(then);
+            }
+            for heard in self.heard.iter_mut().flatten() {
+                *heard = (*heard).min(then);
+            }
+            for (_, at) in self.meters.iter_mut().flatten() {
+                *at = (*at).min(then);
+            }
+            self.feeds_since = self.feeds_since.map(|t| t.min(then));
+            self.roster.clock_stepped_back(then);
         }
         self.ledger.restart();
         self.setpoints.clear();

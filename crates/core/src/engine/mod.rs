@@ -8,7 +8,7 @@ mod intake;
 mod view;
 mod wake;
 
-use crate::event::{AutomationMode, Hashprice, Stamped};
+use crate::event::{AutomationMode, Event, Hashprice, Stamped};
 use crate::fleet::CohortSum;
 use crate::horizon::Regret;
 use crate::ledger::{Ledger, LedgerInterval};
@@ -120,7 +120,11 @@ impl Engine {
             decision: None,
             plan: None,
             alarms: Vec::new(),
-            closed: self.pass(now),
+            closed: match stamped.event {
+                // Nobody was measuring over a start or a stepped clock: missing is not zero.
+                Event::Started { .. } | Event::ClockStepped { .. } => Vec::new(),
+                _ => self.pass(now),
+            },
             wake: now + crate::limits::IDLE_STEP,
         };
         self.now = Some(now);
@@ -128,7 +132,9 @@ impl Engine {
         self.roster.cool(now);
         self.roster.follow_bias();
         self.watch(now, &mut step);
-        if self.ready() {
+        // A stop does not wait for the last machine to be read back: those not heard of yet are
+        // counted as drawing and told nothing.
+        if self.ready() || (self.site.is_some() && self.stop.is_some()) {
             self.decide(now, &mut step);
         }
         step.wake = self.next_wake(now);
