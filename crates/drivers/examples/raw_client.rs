@@ -6,7 +6,7 @@
 //! Usage: `raw_client FIRST_ADDRESS COUNT PORT [sleep|wakeup]`; loopback addresses only, one
 //! after another.
 // A bench asks the clock.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, reason = "a bench client lives in real time")]
 
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -42,6 +42,7 @@ pub fn run(target: &Path) -> Result<(Vec<Value>, Vec<String>)> {
             "anchor_cpu_s": null, "ratio": ratio,
             "plans": plans, "slowest_ack_s": told["slowest_ack_s"],
             "target_w": told["target_w"], "highest_after_w": told["highest_after_w"],
+            "last_w": told["last_w"],
             "load_average": farm::load_average(),
         }));
     }

@@ -1,7 +1,7 @@
 //! The binary as people and scripts use it: real processes, real sockets on loopback, real files.
 //!
 //! Each test has a folder and processes of its own, and ends what it started by its id.
-#![allow(clippy::unwrap_used)] // A helper that fails fails its test.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod common;
 mod contract;
