@@ -122,7 +122,7 @@ pub struct RunArgs {
     pub site: PathBuf,
     #[command(flatten)]
     pub data: DataArg,
-    /// Recorded prices instead of live ones: [KIND:]FILE[#column=POINT], any number of files.
+    /// Recorded prices instead of live ones: `[KIND:]FILE[#column=POINT]`, any number of files.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub replay: Vec<String>,
     /// Highest speed of a replay as a multiple of real time, or `max`. Above 1 only on machines

@@ -103,7 +103,7 @@ fn on_a_spike_day_the_staircase_beats_a_strike_and_a_strike_beats_always_on() {
     strike 80.58/MWh
     always_on: profit -724.47 = 241.72 - 966.20 + 0.00 - 0.00, 3.102 MWh, 0 starts, 0 commands
     fixed_strike: profit 47.39 = 216.08 - 167.09 + 0.00 - 1.60, 2.789 MWh, 80 starts, 160 commands
-    breakeven: profit 51.13 = 215.91 - 163.77 + 0.00 - 1.00, 2.729 MWh, 50 starts, 324 commands
+    breakeven: profit 51.19 = 215.46 - 163.27 + 0.00 - 1.00, 2.723 MWh, 50 starts, 324 commands
     ");
 }
 
