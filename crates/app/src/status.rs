@@ -2,6 +2,7 @@
 //! screen, the control socket, the HTTP door and the metrics.
 
 use headgate_core::event::OperatorAct;
+pub use headgate_drivers::Counts as CommandCounts;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -87,19 +88,6 @@ pub struct MachineCounts {
     pub lost: u32,
     pub failed: u32,
     pub excluded: u32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct CommandCounts {
-    pub commands: u64,
-    pub acked: u64,
-    pub refused: u64,
-    pub timed_out: u64,
-    pub confirmed: u64,
-    pub drifted: u64,
-    pub unavailable: u64,
-    pub superseded: u64,
-    pub open: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]

@@ -87,7 +87,7 @@ pub struct Output {
 
 /// Machine commands since the start, by how they ended. At rest
 /// `commands = acked + refused + timed_out = confirmed + drifted + unavailable + superseded`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Counts {
     /// Commands put on the wire.
     pub commands: u64,
@@ -107,6 +107,20 @@ pub struct Counts {
     pub superseded: u64,
     /// Machines whose command is still open.
     pub open: u64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.commands += more.commands;
+        self.acked += more.acked;
+        self.refused += more.refused;
+        self.timed_out += more.timed_out;
+        self.confirmed += more.confirmed;
+        self.drifted += more.drifted;
+        self.unavailable += more.unavailable;
+        self.superseded += more.superseded;
+        self.open += more.open;
+    }
 }
 
 /// A family of machines behind one protocol.

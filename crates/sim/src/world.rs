@@ -265,7 +265,7 @@ impl World {
     pub fn finish(mut self) -> Outcome {
         self.read_meter();
         for lane in &self.lanes {
-            add(&mut self.outcome.counts, lane.driver.counts());
+            self.outcome.counts += lane.driver.counts();
         }
         self.outcome
     }
@@ -469,18 +469,6 @@ fn check(events: &[(Time, Event)]) -> Result<(), WorldError> {
         }
     }
     Ok(())
-}
-
-fn add(sum: &mut Counts, more: Counts) {
-    sum.commands += more.commands;
-    sum.acked += more.acked;
-    sum.refused += more.refused;
-    sum.timed_out += more.timed_out;
-    sum.confirmed += more.confirmed;
-    sum.drifted += more.drifted;
-    sum.unavailable += more.unavailable;
-    sum.superseded += more.superseded;
-    sum.open += more.open;
 }
 
 #[cfg(test)]

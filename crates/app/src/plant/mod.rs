@@ -451,16 +451,8 @@ impl Plant {
     /// Commands so far, over all drivers.
     pub fn counts(&self) -> Counts {
         let mut sum = Counts::default();
-        for c in self.drivers.iter().map(|d| d.driver.counts()) {
-            sum.commands += c.commands;
-            sum.acked += c.acked;
-            sum.refused += c.refused;
-            sum.timed_out += c.timed_out;
-            sum.confirmed += c.confirmed;
-            sum.drifted += c.drifted;
-            sum.unavailable += c.unavailable;
-            sum.superseded += c.superseded;
-            sum.open += c.open;
+        for slot in &self.drivers {
+            sum += slot.driver.counts();
         }
         sum
     }

@@ -138,7 +138,7 @@ impl Plant {
             planned_w: decision.map(|d| d.planned.0),
             measured_w: engine.measured_import().map(|p| p.0),
             machines: machine_counts(engine, site),
-            commands: self.command_counts(),
+            commands: self.counts(),
             money: money_view(engine),
             alarms: self.alarm_views(),
             feeds: feed_views(engine, site, now),
@@ -160,21 +160,6 @@ impl Plant {
             passed / (passed + ahead).max(1.0)
         });
         ClockView { speed: self.clock.speed(), progress, proving: self.held() }
-    }
-
-    fn command_counts(&self) -> CommandCounts {
-        let c = self.counts();
-        CommandCounts {
-            commands: c.commands,
-            acked: c.acked,
-            refused: c.refused,
-            timed_out: c.timed_out,
-            confirmed: c.confirmed,
-            drifted: c.drifted,
-            unavailable: c.unavailable,
-            superseded: c.superseded,
-            open: c.open,
-        }
     }
 
     fn alarm_views(&self) -> Vec<AlarmView> {
