@@ -24,6 +24,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How often `status --watch` looks.
 const WATCH_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// One document, in the format asked for.
+pub fn print(value: &Value, format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Json | Format::Jsonl => print_json(value, format)?,
+        Format::Table | Format::Csv => print_flat(value, format),
+    }
+    Ok(())
+}
+
 fn print_json(value: &Value, format: Format) -> anyhow::Result<()> {
     match format {
         Format::Jsonl => println!("{value}"),
@@ -214,10 +223,7 @@ pub fn journal(command: &JournalCommand) -> anyhow::Result<ExitCode> {
         "torn": verdict.torn.as_ref().map(ToString::to_string),
         "damage": verdict.damage.iter().map(ToString::to_string).collect::<Vec<_>>(),
     });
-    match format {
-        Format::Json | Format::Jsonl => print_json(&document, *format)?,
-        format => print_flat(&document, *format),
-    }
+    print(&document, *format)?;
     Ok(if verdict.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(exit::VIOLATION) })
 }
 

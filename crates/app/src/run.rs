@@ -1,11 +1,11 @@
 //! `headgate run`: a site, live or on recorded prices.
 
-use crate::cli::{Format, RunArgs};
+use crate::cli::RunArgs;
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::plant::{self, Ended, Plant, Prices, Recovered};
 use crate::site_files::{hashprices, load_site, replay_of};
-use crate::start::{self, Doors, Source, Stop};
+use crate::start::{self, Source, Stop};
 use anyhow::{Context, bail};
 use headgate_core::event::{AutomationMode, Event};
 use headgate_core::site::Site;
@@ -143,7 +143,7 @@ async fn replay(
     let ended = plant.run().await;
     view.end();
     if matches!(ended, Ok(Ended::Replayed)) {
-        summary(args, &plant, &doors)?;
+        summary(args, &plant)?;
         if !args.until_end {
             info!("the replay is over; status stays open until interrupted");
             stop.wanted().await;
@@ -188,7 +188,7 @@ fn resumed(folder: &Path, found: &Recovered, begin: Time, end: Time) -> anyhow::
     Ok(last)
 }
 
-fn summary(args: &RunArgs, plant: &Plant, doors: &Doors) -> anyhow::Result<()> {
+fn summary(args: &RunArgs, plant: &Plant) -> anyhow::Result<()> {
     let s = plant.status();
     let c = s.commands;
     let document = json!({
@@ -215,19 +215,5 @@ fn summary(args: &RunArgs, plant: &Plant, doors: &Doors) -> anyhow::Result<()> {
         "superseded": c.superseded,
         "decisions_at": s.at,
     });
-    // The desk shows the last state for as long as the doors stay open.
-    drop(doors.desk.status.borrow());
-    match args.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&document)?),
-        Format::Jsonl => println!("{document}"),
-        Format::Table | Format::Csv => {
-            let rows = document.as_object().context("the summary is an object")?;
-            let line = |(k, v): (&String, &serde_json::Value)| match args.format {
-                Format::Csv => format!("{k},{v}"),
-                _ => format!("{k:<18}{v}"),
-            };
-            rows.iter().map(line).for_each(|l| println!("{l}"));
-        }
-    }
-    Ok(())
+    crate::commands::print(&document, args.format)
 }

@@ -125,9 +125,7 @@ impl Engine {
             (true, known) => Some(known.unwrap_or(now)),
         };
         self.above_since = since;
-        let longest = site.cohorts.iter().map(|c| c.times.down).max().unwrap_or(Span::ZERO);
-        let declared = Span(longest.0 * 2) + ABOVE_GRACE;
-        let overdue = since.is_some_and(|t| now.since(t) > declared);
+        let overdue = since.is_some_and(|t| now.since(t) > time_to_fall(site));
         let text = || format!("import is measured at {measured}, the set point is {target}");
         self.set_alarm(Alarm::AboveCeiling, overdue, text, step);
     }
@@ -162,8 +160,7 @@ impl Engine {
             at(t);
         }
         if let Some(t) = self.above_since {
-            let longest = site.cohorts.iter().map(|c| c.times.down).max().unwrap_or(Span::ZERO);
-            at(t + Span(longest.0 * 2) + ABOVE_GRACE + Span(1));
+            at(t + time_to_fall(site) + Span(1));
         }
         self.wake_for_decision(site, now, &mut at);
         wake.max(now + WAKE_LEAST)
@@ -195,4 +192,11 @@ impl Engine {
             }
         }
     }
+}
+
+/// The declared time in which measured import follows a lower set point: twice the slowest
+/// cohort's fall, and the polls and answers beside it.
+fn time_to_fall(site: &Site) -> Span {
+    let longest = site.cohorts.iter().map(|c| c.times.down).max().unwrap_or(Span::ZERO);
+    Span(longest.0 * 2) + ABOVE_GRACE
 }
