@@ -239,7 +239,7 @@ impl Follower {
         }
         match self.read(file) {
             Ok(parsed) => {
-                take(&parsed, fresh);
+                take(&parsed, self.role, fresh);
                 (state(true, 0), None)
             }
             Err(_) if tries + 1 < TRIES_MAX && changes < TRIES_CHANGING_MAX => {
@@ -287,7 +287,7 @@ impl Follower {
             Outcome::Body(bytes) => match self.parse(&shown, io::Cursor::new(bytes)) {
                 Ok(parsed) => {
                     self.last_error = None;
-                    take(&parsed, fresh);
+                    take(&parsed, self.role, fresh);
                 }
                 Err(e) => {
                     poll.forget();
@@ -312,9 +312,10 @@ fn alike(a: FileKind, b: FileKind) -> bool {
     a == b || (spp(a) && spp(b))
 }
 
-fn take(parsed: &Parsed, fresh: &mut BTreeMap<Time, PriceRow>) {
-    for (_, row) in parsed.rows() {
-        fresh.insert(row.interval.start, *row);
+/// Takes the prices of the kind that is followed: a file may hold others beside them.
+fn take(parsed: &Parsed, role: PriceKind, fresh: &mut BTreeMap<Time, PriceRow>) {
+    for series in parsed.series.iter().filter(|s| s.kind.price_kind() == Some(role)) {
+        fresh.extend(series.rows.iter().map(|row| (row.interval.start, *row)));
     }
 }
 

@@ -21,7 +21,7 @@ pub mod replay;
 pub use error::FeedError;
 pub use follow::{FeedItem, FollowPlan, Follower};
 pub use market::Market;
-pub use parse::{FileKind, Note, NoteKind, Options, Parsed, Series};
+pub use parse::{FileKind, Note, NoteKind, Options, Parsed, Series, SeriesKind};
 pub use replay::{Known, Replay};
 
 use headgate_core::market::SettlementPoint;

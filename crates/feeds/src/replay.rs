@@ -34,8 +34,10 @@ impl Replay {
         let mut rows: BTreeMap<(PriceKind, Time), PriceRow> = BTreeMap::new();
         for file in files {
             let unnamed = SettlementPoint { name: String::new(), kind: String::new() };
-            for row in file.rows_of(point).iter().chain(file.rows_of(&unnamed)) {
-                rows.insert((file.price_kind, row.interval.start), *row);
+            for series in file.series.iter().filter(|s| s.is_of(point) || s.is_of(&unnamed)) {
+                // Forecasts, reserve and adders are no prices the engine may act on.
+                let Some(kind) = series.kind.price_kind() else { continue };
+                rows.extend(series.rows.iter().map(|row| ((kind, row.interval.start), *row)));
             }
         }
         let mut batches: BTreeMap<(Time, PriceKind), Vec<PriceRow>> = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! Rows into series: one row an interval, in time order, with notes on what was odd.
 
-use super::{Note, NoteKind, Series};
+use super::{Note, NoteKind, Series, SeriesKind};
 use crate::error::{FeedError, shown};
 use crate::limits::{NAMES_SHOWN_MAX, POINTS_MAX, ROWS_MAX};
 use crate::market::{Beyond, Market};
@@ -20,7 +20,7 @@ pub(super) struct Collector<'a> {
     key: Vec<u8>,
     series: Vec<Series>,
     rows: usize,
-    known: Option<(Interval, Time)>,
+    known: Option<(PriceKind, Interval, Time)>,
     beyond: Option<Extreme>,
     seen: BTreeSet<Vec<u8>>,
     notes: Vec<Note>,
@@ -80,7 +80,7 @@ impl<'a> Collector<'a> {
     pub fn push(
         &mut self,
         (name, kind): (&str, &str),
-        price_kind: PriceKind,
+        series_kind: SeriesKind,
         interval: Interval,
         price: Price,
     ) -> Result<(), Refusal> {
@@ -88,9 +88,11 @@ impl<'a> Collector<'a> {
         self.key.extend_from_slice(name.as_bytes());
         self.key.push(0);
         self.key.extend_from_slice(kind.as_bytes());
+        self.key.push(0);
+        self.key.extend_from_slice(series_kind.name().as_bytes());
         let at = match self.index.get(&self.key) {
             Some(at) => *at,
-            None => self.open(name, kind)?,
+            None => self.open(name, kind, series_kind)?,
         };
         self.rows += 1;
         if self.rows > ROWS_MAX {
@@ -99,11 +101,15 @@ impl<'a> Collector<'a> {
         }
         let known_at = match self.known {
             // The points of one interval come in a row, and the calendar is slow.
-            Some((last, known_at)) if last == interval => known_at,
+            Some((paced, last, known_at))
+                if last == interval && paced == series_kind.paced_by() =>
+            {
+                known_at
+            }
             _ => {
-                let found = self.market.known_at(price_kind, interval);
+                let found = self.market.known_at(series_kind.paced_by(), interval);
                 let found = found.expect("a kind the market has not was refused at the header");
-                self.known.insert((interval, found)).1
+                self.known.insert((series_kind.paced_by(), interval, found)).2
             }
         };
         if let Some(bound) = self.market.beyond(interval.start, price) {
@@ -113,14 +119,14 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    fn open(&mut self, name: &str, kind: &str) -> Result<usize, Refusal> {
+    fn open(&mut self, name: &str, kind: &str, series_kind: SeriesKind) -> Result<usize, Refusal> {
         if self.series.len() >= POINTS_MAX {
             let what = format!("there are more than {POINTS_MAX} points");
             return Err((what, "name the point wanted, or split the file".into()));
         }
         let at = self.series.len();
         let point = SettlementPoint { name: name.to_owned(), kind: kind.to_owned() };
-        self.series.push(Series { point, rows: Vec::new() });
+        self.series.push(Series { point, kind: series_kind, rows: Vec::new() });
         self.index.insert(self.key.clone(), at);
         Ok(at)
     }
@@ -148,7 +154,7 @@ impl<'a> Collector<'a> {
             return Err(self.nothing(file, wanted));
         }
         let mut series = std::mem::take(&mut self.series);
-        series.sort_by(|a, b| a.point.cmp(&b.point));
+        series.sort_by(|a, b| (&a.point, a.kind).cmp(&(&b.point, b.kind)));
         let (mut unordered, mut duplicates) = (0u64, 0u64);
         let mut gaps = Gaps::new(self.market, kind);
         for one in &mut series {

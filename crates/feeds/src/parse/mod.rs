@@ -2,17 +2,20 @@
 
 mod collect;
 mod header;
+mod kind;
 mod rows;
 
 use crate::container;
 use crate::error::FeedError;
 use crate::market::Market;
 use headgate_core::market::{PriceKind, PriceRow, SettlementPoint};
-use headgate_core::time::Time;
+use headgate_core::time::{Interval, Time};
+use headgate_core::units::Power;
 use std::fmt;
 use std::io::{Read, Seek};
 
 pub use header::known_kinds;
+pub use kind::SeriesKind;
 
 /// First interval of a `t,price` file unless told otherwise: 2025-01-01T00:00:00Z.
 pub const INDEX_EPOCH: Time = Time::from_seconds(1_735_689_600);
@@ -116,13 +119,51 @@ pub struct Options {
     pub index_epoch: Option<Time>,
 }
 
-/// Prices of one settlement point.
+/// Values of one kind at one settlement point, or of one product.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Series {
-    /// The point; its name is empty where neither the file nor the options name it.
+    /// The point; its name is empty where neither the file nor the options name it. A product of
+    /// reserve is a point of type `AS`, an adder one of type `ADDER`.
     pub point: SettlementPoint,
-    /// The prices in time order, one an interval.
+    /// What the values are of.
+    pub kind: SeriesKind,
+    /// The values in time order, one an interval; of a look-ahead one an interval and run.
     pub rows: Vec<PriceRow>,
+}
+
+/// Load of one zone or region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadSeries {
+    /// The zone; its type is `LOAD`.
+    pub point: SettlementPoint,
+    /// Mean power by interval, in time order.
+    pub rows: Vec<LoadRow>,
+}
+
+/// Mean load of one interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoadRow {
+    /// Which.
+    pub interval: Interval,
+    /// Mean power drawn in it.
+    pub power: Power,
+    /// When it could be known.
+    pub known_at: Time,
+}
+
+/// Where a settlement point lies in the network, as a market's map tells.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mapping {
+    /// Electrical bus or resource node.
+    pub bus: String,
+    /// Substation it is in.
+    pub substation: String,
+    /// Load zone its load settles at; empty where the map tells none.
+    pub zone: String,
+    /// Hub it belongs to; empty where it belongs to none.
+    pub hub: String,
+    /// Node at which a resource there settles; empty where the map tells none.
+    pub node: String,
 }
 
 /// A whole file, understood.
@@ -132,28 +173,38 @@ pub struct Parsed {
     pub file: String,
     /// What kind of file it is.
     pub kind: FileKind,
-    /// What its prices are of.
-    pub price_kind: PriceKind,
-    /// The points in order of name and type.
+    /// The series in order of point and kind.
     pub series: Vec<Series>,
+    /// Loads in order of zone.
+    pub loads: Vec<LoadSeries>,
+    /// The network map, where the file is one.
+    pub map: Vec<Mapping>,
     /// What a reader should know, though all rows are usable.
     pub notes: Vec<Note>,
 }
 
 impl Parsed {
-    /// The rows of a point; a type that the file or the caller leaves empty matches any.
+    /// The energy prices of a point in the file's first kind of them; a type that the file or the
+    /// caller leaves empty matches any.
     #[must_use]
     pub fn rows_of(&self, point: &SettlementPoint) -> &[PriceRow] {
-        let wanted = |s: &&Series| {
-            let (a, b) = (&s.point.kind, &point.kind);
-            s.point.name == point.name && (a.is_empty() || b.is_empty() || a == b)
-        };
-        self.series.iter().find(wanted).map_or(&[], |s| &s.rows)
+        let mut wanted =
+            self.series.iter().filter(|s| s.kind.price_kind().is_some() && s.is_of(point));
+        wanted.next().map_or(&[], |s| &s.rows)
     }
 
     /// Every row with its point.
     pub fn rows(&self) -> impl Iterator<Item = (&SettlementPoint, &PriceRow)> {
         self.series.iter().flat_map(|s| s.rows.iter().map(move |r| (&s.point, r)))
+    }
+}
+
+impl Series {
+    /// Whether this is a series of a point; a type left empty on either side matches any.
+    #[must_use]
+    pub fn is_of(&self, point: &SettlementPoint) -> bool {
+        let (a, b) = (&self.point.kind, &point.kind);
+        self.point.name == point.name && (a.is_empty() || b.is_empty() || a == b)
     }
 }
 

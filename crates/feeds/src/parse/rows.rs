@@ -241,11 +241,8 @@ impl<'a> RowReader<'a> {
         interval: Interval,
         price: Price,
     ) -> Result<(), FeedError> {
-        self.collector.push(point, kind, interval, price).map_err(|(what, mend)| FeedError::Line {
-            file: row.file.to_owned(),
-            line: row.line,
-            what,
-            mend,
+        self.collector.push(point, kind.into(), interval, price).map_err(|(what, mend)| {
+            FeedError::Line { file: row.file.to_owned(), line: row.line, what, mend }
         })
     }
 
@@ -379,7 +376,8 @@ impl<'a> RowReader<'a> {
             return Err(whole(file, "it is empty", "fetch the file again"));
         };
         let (series, notes) = self.collector.finish(file, price_kind, self.wanted.as_ref())?;
-        Ok(Parsed { file: file.to_owned(), kind, price_kind, series, notes })
+        let (loads, map) = (Vec::new(), Vec::new());
+        Ok(Parsed { file: file.to_owned(), kind, series, loads, map, notes })
     }
 }
 

@@ -37,7 +37,7 @@ pub fn show(parsed: &Result<Parsed, FeedError>) -> String {
         Ok(parsed) => parsed,
         Err(e) => return e.sentence(),
     };
-    let mut text = format!("{} {:?}\n", parsed.kind, parsed.price_kind);
+    let mut text = format!("{} {:?}\n", parsed.kind, parsed.series[0].kind);
     for (point, row) in parsed.rows() {
         let (start, length) = (row.interval.start, row.interval.length());
         text += &format!("{point} {start} +{length} {} known {}\n", row.price, row.known_at);

@@ -5,7 +5,7 @@ use crate::common::{
 };
 use headgate_core::market::PriceKind;
 use headgate_core::time::{Interval, Span, Time};
-use headgate_feeds::{Market, NoteKind, Options, Series, settlement_point};
+use headgate_feeds::{Market, NoteKind, Options, Series, SeriesKind, settlement_point};
 
 fn check(text: &str) -> String {
     show(&parse("ercot", text.as_bytes()))
@@ -334,7 +334,7 @@ proptest::proptest! {
         let from = Time::from_seconds(i64::from(first_day) * 86_400);
         let (text, want) = crate::common::render_np6_905(&market, from, &prices);
         let got = parse("ercot", text.as_bytes()).unwrap();
-        let want = vec![Series { point: settlement_point("LZ_WEST", "LZ"), rows: want }];
+        let want = vec![Series { point: settlement_point("LZ_WEST", "LZ"), kind: SeriesKind::Settlement, rows: want }];
         assert_eq!(got.series, want);
     }
 

@@ -36,7 +36,7 @@ fn check(parsed: &Parsed) -> String {
     format!(
         "{} {:?}: {} rows of {} points from {first}; highest {} at {point} {}; [{}]",
         parsed.kind,
-        parsed.price_kind,
+        parsed.series[0].kind,
         rows.len(),
         parsed.series.len(),
         highest.price,
