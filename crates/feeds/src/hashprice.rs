@@ -1,14 +1,20 @@
-//! Hash prices from a file, or one for ever: what a PH/s held for a day brings, before pool fee.
+//! Hash prices: what a PH/s held for a day brings, before pool fee. They come from a file, from
+//! the network's difficulty, subsidy, fees and coin price, or stay the same for ever.
 
-use crate::container::{self, Container};
-use crate::error::{FeedError, shown};
+mod mempool;
+mod network;
+
+pub use mempool::Mempool;
+pub use network::{Coin, Computed, Difficulty, NetworkData, Subsidy, per_ph_day};
+
+use crate::error::FeedError;
 use crate::limits::HASHPRICES_MAX;
 use crate::local;
+use crate::table::{self, Head, Row, Rows};
 use headgate_core::event::Hashprice;
-use headgate_core::number::decimal;
-use headgate_core::time::{Span, Time};
+use headgate_core::time::Time;
 use headgate_core::units::Money;
-use std::io::{BufRead, Read, Seek};
+use std::io::{Read, Seek};
 use std::path::Path;
 
 /// The same hash price from the first moment on.
@@ -34,14 +40,11 @@ pub fn load(path: &Path) -> Result<Vec<Hashprice>, FeedError> {
 /// # Errors
 /// [`FeedError`] naming file, line, column and the mend.
 pub fn parse<R: Read + Seek>(file: &str, input: R) -> Result<Vec<Hashprice>, FeedError> {
-    let mut out = Vec::new();
-    container::unpack(file, input, &mut |name, packed, text| read(name, packed, text, &mut out))?;
+    let mut reader = Reader::default();
+    table::read(file, input, &mut reader)?;
+    let mut out = reader.out;
     if out.is_empty() {
-        return Err(FeedError::Whole {
-            file: file.to_owned(),
-            what: "it has a header and no rows".into(),
-            mend: "write one line a day".into(),
-        });
+        return Err(table::no_rows(file, "write one line a day"));
     }
     out.sort_by_key(|h| h.known_at);
     out.dedup_by(|later, kept| {
@@ -54,63 +57,44 @@ pub fn parse<R: Read + Seek>(file: &str, input: R) -> Result<Vec<Hashprice>, Fee
     Ok(out)
 }
 
-fn read(
-    file: &str,
-    packed: Container,
-    text: &mut dyn BufRead,
-    out: &mut Vec<Hashprice>,
-) -> Result<(), FeedError> {
-    let mut reader = csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(text);
-    let mut daily = None;
-    for record in reader.byte_records() {
-        let record = record
-            .map_err(|e| container::failed(file, packed, std::io::Error::other(e.to_string())))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let cell = |at: usize| record.get(at).unwrap_or_default().trim_ascii();
-        let bad = |column: &str, what: String, mend: &str| FeedError::Field {
-            file: file.to_owned(),
-            line,
-            column: column.to_owned(),
-            what,
-            mend: mend.to_owned(),
-        };
-        let Some(daily) = daily else {
-            daily = match (cell(0), cell(1), record.len()) {
-                (b"date", b"usd_per_ph_day", 2) => Some(true),
-                (b"time", b"hashprice", 2) => Some(false),
-                _ => {
-                    let what = format!("the header `{}` is not known", shown(record.as_slice()));
-                    let mend = "write date,usd_per_ph_day or time,hashprice".to_owned();
-                    return Err(FeedError::Line { file: file.to_owned(), line, what, mend });
-                }
-            };
-            continue;
-        };
-        let column = if daily { "date" } else { "time" };
-        let at = match daily {
-            true => local::date(cell(0))
-                .map(|d| Time::from_seconds(i64::from(d) * 86_400) + Span::hours(24)),
-            false => local::utc(cell(0)),
+/// The end of a UTC day, by its number: when what happened on it is known.
+#[must_use]
+pub fn end_of_day(day: i32) -> Time {
+    Time::from_seconds((i64::from(day) + 1) * 86_400)
+}
+
+#[derive(Debug, Default)]
+struct Reader {
+    daily: bool,
+    out: Vec<Hashprice>,
+}
+
+impl Rows for Reader {
+    fn header(&mut self, head: &Head) -> Result<(), FeedError> {
+        match head.names() {
+            [date, price] if date == "date" && price == "usd_per_ph_day" => self.daily = true,
+            [time, price] if time == "time" && price == "hashprice" => self.daily = false,
+            _ => return Err(head.unknown("write date,usd_per_ph_day or time,hashprice")),
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, row: &Row<'_>) -> Result<(), FeedError> {
+        let at = match self.daily {
+            true => local::date(row.bytes(0)).map(end_of_day),
+            false => local::utc(row.bytes(0)),
         };
         let known_at = at.ok_or_else(|| {
-            let what = format!("`{}` is not a {column}", shown(cell(0)));
-            bad(column, what, "write it as 2024-06-01 or 2024-06-01T05:00:00Z")
+            let what = format!("`{}` is no time", crate::error::shown(row.bytes(0)));
+            row.bad(0, what, "write it as 2024-06-01 or 2024-06-01T05:00:00Z")
         })?;
-        let value = std::str::from_utf8(cell(1)).unwrap_or("?");
-        let column = if daily { "usd_per_ph_day" } else { "hashprice" };
-        let mend = "leave the row out: the last known value stays";
-        let number = decimal(value, 6).map_err(|e| bad(column, e.to_string(), mend))?;
-        if number < 0 || record.len() != 2 || out.len() >= HASHPRICES_MAX {
-            let what = match (number < 0, record.len() != 2) {
-                (true, _) => format!("`{value}` is negative"),
-                (_, true) => format!("the row has {} fields instead of 2", record.len()),
-                _ => format!("there are more than {HASHPRICES_MAX} rows"),
-            };
-            return Err(bad(column, what, mend));
+        let per_ph_day = Money(row.amount(1, 6)?);
+        if self.out.len() >= HASHPRICES_MAX {
+            return Err(table::too_many(row, HASHPRICES_MAX));
         }
-        out.push(Hashprice { per_ph_day: Money(number), known_at });
+        self.out.push(Hashprice { per_ph_day, known_at });
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -138,10 +122,10 @@ mod tests {
 
     #[test]
     fn bad_values_are_named() {
-        insta::assert_snapshot!(check("date,usd_per_ph_day\n2023-08-17,NaN\n"), @"failed to read hash.csv line 2, column usd_per_ph_day: `NaN` is not a finite number; leave the row out: the last known value stays");
-        insta::assert_snapshot!(check("date,usd_per_ph_day\n2023-08-17,-1\n"), @"failed to read hash.csv line 2, column usd_per_ph_day: `-1` is negative; leave the row out: the last known value stays");
-        insta::assert_snapshot!(check("day,price\n2023-08-17,1\n"), @"failed to read hash.csv line 1: the header `dayprice` is not known; write date,usd_per_ph_day or time,hashprice");
+        insta::assert_snapshot!(check("date,usd_per_ph_day\n2023-08-17,NaN\n"), @"failed to read hash.csv line 2, column usd_per_ph_day: `NaN` is not a finite number; write a number, or leave the row out: missing is not zero");
+        insta::assert_snapshot!(check("date,usd_per_ph_day\n2023-08-17,-1\n"), @"failed to read hash.csv line 2, column usd_per_ph_day: `-1` is negative; write the amount without a sign");
+        insta::assert_snapshot!(check("day,price\n2023-08-17,1\n"), @"failed to read hash.csv line 1: the header `day,price` is not known; write date,usd_per_ph_day or time,hashprice");
         insta::assert_snapshot!(check("date,usd_per_ph_day\n"), @"failed to read hash.csv: it has a header and no rows; write one line a day");
-        insta::assert_snapshot!(check("date,usd_per_ph_day\n31/31/2023,1\n"), @"failed to read hash.csv line 2, column date: `31/31/2023` is not a date; write it as 2024-06-01 or 2024-06-01T05:00:00Z");
+        insta::assert_snapshot!(check("date,usd_per_ph_day\n31/31/2023,1\n"), @"failed to read hash.csv line 2, column date: `31/31/2023` is no time; write it as 2024-06-01 or 2024-06-01T05:00:00Z");
     }
 }

@@ -17,6 +17,7 @@ pub mod market;
 pub mod parse;
 pub mod quantity;
 pub mod replay;
+mod table;
 
 pub use error::FeedError;
 pub use follow::{FeedItem, FollowPlan, Follower};

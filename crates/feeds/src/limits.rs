@@ -30,6 +30,8 @@ pub const DATED_RULES_MAX: usize = 1_000;
 pub const MARKET_BYTES_MAX: usize = 1 << 20;
 /// Hash prices kept of one file: a century of days.
 pub const HASHPRICES_MAX: usize = 36_600;
+/// Rows of difficulty, coin price and fees kept of one network: hours of a decade, and to spare.
+pub const NETWORK_ROWS_MAX: usize = 200_000;
 
 /// Most files of a followed folder that are looked at; the last by name win.
 pub const FOLDER_FILES_MAX: usize = 100_000;

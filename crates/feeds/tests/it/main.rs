@@ -3,5 +3,6 @@
 
 mod common;
 mod follow;
+mod hashprice;
 mod parse;
 mod real;

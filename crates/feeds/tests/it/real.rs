@@ -180,3 +180,36 @@ fn files_of_other_things_are_refused() {
     let hash = hashprice::load(&folder.join("README.md")).unwrap_err().sentence();
     assert!(hash.contains("write date,usd_per_ph_day or time,hashprice"), "{hash}");
 }
+
+/// The hash price of days that were worked out apart from this program.
+#[test]
+fn the_hash_price_of_three_days_is_the_known_one() {
+    use headgate_feeds::hashprice::{NetworkData, Subsidy};
+    let Some(folder) = data() else { return };
+    let file = |name: &str| folder.join(name);
+    let subsidy = Subsidy::shipped().unwrap();
+    let difficulty = file("btc_difficulty_by_epoch_height500k_955k.csv");
+    let price = file("btc_usd_daily_2019-01-01_2026-08-21.csv.gz");
+    let fees = file("btc_daily_fees_hashrate_2019-01-01_2022-08-31.csv.gz");
+    let computed = |fees: Option<&Path>| {
+        let data = NetworkData::load(&difficulty, &price, fees, &subsidy).unwrap();
+        data.hashprices(&subsidy)
+    };
+    let alone = computed(None);
+    let of = |all: &headgate_feeds::hashprice::Computed, day: &str| {
+        let known = hashprice::end_of_day(headgate_feeds::local::date(day.as_bytes()).unwrap());
+        all.rows.iter().find(|h| h.known_at == known).map(|h| {
+            let cents = headgate_core::number::div_half_even(i128::from(h.per_ph_day.0), 10_000);
+            format!("{}.{:02}", cents / 100, cents % 100)
+        })
+    };
+    assert_eq!(of(&alone, "2023-08-17").as_deref(), Some("63.99"));
+    assert_eq!(of(&alone, "2021-10-20").as_deref(), Some("413.16"));
+    assert_eq!(of(&alone, "2026-04-15").as_deref(), Some("33.77"));
+    // Neither before the first known epoch nor long after the last one is anything made up.
+    assert_eq!(of(&alone, "2021-01-01"), None);
+    assert_eq!(of(&alone, "2026-08-01"), None);
+    insta::assert_snapshot!(alone.notes.join("; "), @"85 difficulties without a time are left out; 829 days have a coin price and no difficulty in force: left out");
+    let with = computed(Some(&fees));
+    insta::assert_snapshot!(of(&with, "2021-10-20").unwrap(), @"421.76");
+}
