@@ -9,14 +9,17 @@
 pub mod container;
 pub mod error;
 pub mod follow;
+pub mod fx;
 pub mod hashprice;
 pub mod http;
 pub mod limits;
 pub mod local;
 pub mod market;
+pub mod meter;
 pub mod parse;
 pub mod quantity;
 pub mod replay;
+pub mod schedule;
 mod table;
 
 pub use error::FeedError;

@@ -32,6 +32,12 @@ pub const MARKET_BYTES_MAX: usize = 1 << 20;
 pub const HASHPRICES_MAX: usize = 36_600;
 /// Rows of difficulty, coin price and fees kept of one network: hours of a decade, and to spare.
 pub const NETWORK_ROWS_MAX: usize = 200_000;
+/// Exchange rates kept of one file: a century of days.
+pub const FX_RATES_MAX: usize = 36_600;
+/// Readings kept of one meter file: a year of minutes, twice over.
+pub const METER_READINGS_MAX: usize = 1_100_000;
+/// Rows kept of one schedule: a year of five minutes for ten products or units.
+pub const SCHEDULE_ROWS_MAX: usize = 1_100_000;
 
 /// Most files of a followed folder that are looked at; the last by name win.
 pub const FOLDER_FILES_MAX: usize = 100_000;

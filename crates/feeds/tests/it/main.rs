@@ -4,5 +4,6 @@
 mod common;
 mod follow;
 mod hashprice;
+mod inputs;
 mod parse;
 mod real;
