@@ -15,6 +15,7 @@ mod screen;
 mod site_files;
 mod start;
 mod status;
+mod values;
 
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, exit};

@@ -4,8 +4,9 @@ use crate::cli::RunArgs;
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::plant::{self, Ended, Plant, Prices, Recovered};
-use crate::site_files::{hashprices, load_site, replay_of};
+use crate::site_files::{load_site, replay_of};
 use crate::start::{self, Source, Stop};
+use crate::values;
 use anyhow::{Context, bail};
 use headgate_core::event::{AutomationMode, Event};
 use headgate_core::site::Site;
@@ -38,6 +39,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let mut loaded = load_site(&args.site)?;
     for warning in &loaded.warnings {
         warn!("{warning}");
+    }
+    if let Some(why) = &loaded.worth.settle_only {
+        bail!(Refused(why.clone()));
     }
     guard(args, &mut loaded.site)?;
     let folder = args.data.data.clone().unwrap_or_else(|| loaded.data.clone());
@@ -89,11 +93,12 @@ async fn live(args: &RunArgs, loaded: &Loaded, folder: PathBuf, stop: &Stop) -> 
         true => Some(serve(&mut site, &clock, args)?),
         false => None,
     };
-    let script = hashprices(&loaded.hashprice, clock.now())?;
+    let script = values::script(loaded, clock.now(), values::Fetching::Later)?;
     let source = Source { prices: Prices::Live, script: script.into(), ends_at: None };
     let (mut plant, doors) = start::plant(&folder, &site, clock, source, None, stop.signal())?;
     let market = Market::load(&site.market.name)?;
     plant::follow(&site, &market, &doors.feeds)?;
+    values::follow(loaded, plant.values())?;
     let open = doors.open(args.port).await?;
     info!("{} runs in mode {}", site.name, plant::mode_word(site.policy.mode));
     let ended = plant.run().await;
@@ -130,7 +135,8 @@ async fn replay(
         true => Some(serve(&mut site, &clock, args)?),
         false => None,
     };
-    let script: VecDeque<(Time, Event)> = hashprices(&loaded.hashprice, begin)?.into();
+    let script: VecDeque<(Time, Event)> =
+        values::script(&loaded, begin, values::Fetching::Now)?.into();
     let mut prices = Prices::recorded(recorded, &site);
     prices.skip_until(begin);
     let source = Source { prices, script, ends_at: Some(end) };

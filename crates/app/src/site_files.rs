@@ -2,10 +2,9 @@
 
 use crate::config::{ConfigError, HashpriceSource, Loaded, MarketFacts, load};
 use crate::run::Refused;
-use anyhow::{Context, bail};
-use headgate_core::event::{Event, Hashprice};
+use anyhow::bail;
 use headgate_core::site::Value;
-use headgate_core::time::{Span, Time};
+use headgate_core::time::Span;
 use headgate_feeds::market::Market;
 use headgate_feeds::parse::{FileKind, Options, Parsed};
 use headgate_feeds::replay::Replay;
@@ -40,36 +39,12 @@ pub fn describe(error: &dyn std::error::Error) -> String {
 pub fn load_site(path: &Path) -> Result<Loaded, ConfigError> {
     let mut loaded = load(path, &market_facts)?;
     // What the owner fixed by hand never grows old, however long the program runs.
-    if let (HashpriceSource::Constant(_), Value::Hashprice { stale_after, .. }) =
-        (&loaded.hashprice, &mut loaded.site.value)
-    {
+    let fixed =
+        matches!(loaded.hashprice, HashpriceSource::Constant(_) | HashpriceSource::Dated(_));
+    if let (true, Value::Hashprice { stale_after, .. }) = (fixed, &mut loaded.site.value) {
         *stale_after = Span(i64::MAX);
     }
     Ok(loaded)
-}
-
-/// The hash prices of a configuration, each told when it could be known.
-///
-/// # Errors
-/// When the file that holds them cannot be read.
-pub fn hashprices(source: &HashpriceSource, start: Time) -> anyhow::Result<Vec<(Time, Event)>> {
-    let rows = match source {
-        HashpriceSource::NotNeeded => Vec::new(),
-        HashpriceSource::Constant(money) => {
-            vec![Hashprice { per_ph_day: *money, known_at: Time::MIN }]
-        }
-        HashpriceSource::File(path) => headgate_feeds::hashprice::load(path)
-            .with_context(|| format!("failed to load the hash prices `{}`", path.display()))?,
-    };
-    let constant = matches!(source, HashpriceSource::Constant(_));
-    let told = |h: Hashprice| {
-        // A fixed hash price never grows old: it is known anew at every start.
-        let h = if constant { Hashprice { known_at: start, ..h } } else { h };
-        (h.known_at.max(start), Event::Value(h))
-    };
-    // Of what was known before the start only the last counts.
-    let (before, after): (Vec<_>, Vec<_>) = rows.into_iter().partition(|h| h.known_at <= start);
-    Ok(before.into_iter().max_by_key(|h| h.known_at).into_iter().chain(after).map(told).collect())
 }
 
 /// Reads recorded prices for a site's point: `[KIND:]FILE[#column=POINT]`.

@@ -12,16 +12,22 @@ mod hosts;
 mod outside;
 mod raw;
 mod resolve;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod unit;
+mod worth;
 
 pub use error::{ConfigError, ProblemKind};
 pub use file::ConfigFile;
 pub use resolve::resolve;
+pub use terms::{Adder, AdderOn, Applies, BasePoint, Charge, ChargeKind, Peaks, Terms};
 
+use headgate_core::event::Hashprice;
 use headgate_core::site::{MarketRule, Site};
-use headgate_core::units::{Money, Power};
+use headgate_core::time::Time;
+use headgate_core::units::{Money, Power, Price};
+use headgate_feeds::fx::{FxRate, FxSeries};
 use std::path::{Path, PathBuf};
 
 /// What the configuration needs of the market file it names.
@@ -42,19 +48,66 @@ pub struct Loaded {
     pub data: PathBuf,
     /// Where the hash price comes from.
     pub hashprice: HashpriceSource,
+    /// What the work is worth otherwise, and in which currency.
+    pub worth: Worth,
+    /// What a settlement charges and pays beside the engine's own accounts.
+    pub terms: Terms,
     /// What is allowed and probably not meant; one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// Where the hash price comes from.
+/// Where the hash price comes from; in the currency the work is paid in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HashpriceSource {
     /// It is not needed: the work is valued otherwise.
     NotNeeded,
     /// A fixed one: money for one PH/s held for one day.
     Constant(Money),
+    /// A contract's, by the dates from which each is in force; the first from the beginning.
+    Dated(Vec<Hashprice>),
     /// A CSV file with its history.
     File(PathBuf),
+    /// Computed from the network's numbers in CSV files.
+    Network {
+        /// Difficulty by epoch.
+        difficulty: PathBuf,
+        /// The coin's price by day.
+        price: PathBuf,
+        /// Fees by day; without them the subsidy alone counts.
+        fees: Option<PathBuf>,
+    },
+    /// Fetched from an address that speaks as mempool.space does.
+    Address {
+        /// Scheme and host.
+        base: String,
+        /// Currency of the coin's price.
+        currency: String,
+    },
+}
+
+/// What the work is worth, beside the hash price, and in which currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worth {
+    /// Prices of energy at the machine, from when each is in force; empty where work is valued
+    /// by hash price.
+    pub energy: Vec<(Time, Price)>,
+    /// Currency of these prices and of the hash price.
+    pub currency: String,
+    /// How it becomes the market's.
+    pub fx: Fx,
+    /// Why the engine cannot run on it, where only a settlement can use it; one sentence.
+    pub settle_only: Option<String>,
+}
+
+/// From the currency the work is paid in to the market's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fx {
+    /// They are the same.
+    Same,
+    /// One rate for ever.
+    Rate(FxRate),
+    /// A rate for each day, known at its end.
+    Series(FxSeries),
 }
 
 /// Reads, checks and resolves a configuration; `market` finds the facts of a market by name, or

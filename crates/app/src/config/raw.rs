@@ -3,7 +3,7 @@
 //! Keys of what is not built yet are here too, so that they are refused by name and not as
 //! unknown.
 
-use super::unit::{Date, DemandRate, In, PerPhDay, Share, Text, WorkRate};
+use super::unit::{Date, DemandRate, In, PerPhDay, PerWork, Share, Text, WorkRate};
 use headgate_core::site::Ramp;
 use headgate_core::time::Span;
 use headgate_core::units::{Money, Power, Price};
@@ -31,6 +31,9 @@ pub struct RawConfig {
     #[serde(default)]
     pub charge: Vec<RawCharge>,
     pub value: RawValue,
+    pub fx: Option<Spanned<RawFx>>,
+    #[serde(default)]
+    pub settlement: RawSettlement,
     #[serde(default)]
     pub cohort: Vec<RawCohort>,
     #[serde(default)]
@@ -101,6 +104,8 @@ pub struct RawContract {
 #[serde(deny_unknown_fields)]
 pub struct RawResale {
     pub point: Spanned<String>,
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
     pub fee: Option<At<In<Price>>>,
     pub share: Option<At<Share>>,
 }
@@ -109,8 +114,7 @@ pub struct RawResale {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawAdder {
-    #[expect(dead_code, reason = "for the reader of the file")]
-    pub name: String,
+    pub name: Spanned<String>,
     pub on: Spanned<AdderOn>,
     pub price: At<In<Price>>,
 }
@@ -124,15 +128,15 @@ pub enum AdderOn {
     Resale,
 }
 
-/// `[[charge]]`: not built yet, read so that its keys are checked.
+/// `[[charge]]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "charges are refused by their kind until they are built")]
 pub struct RawCharge {
+    pub name: Option<Spanned<String>>,
     pub kind: Spanned<ChargeKind>,
-    pub peaks: Option<RawPeaks>,
+    pub peaks: Option<Spanned<RawPeaks>>,
     pub rate: At<In<DemandRate>>,
-    pub applies: Option<String>,
+    pub applies: Option<Spanned<String>>,
     pub term: Pair<At<Date>, At<Date>>,
 }
 
@@ -147,11 +151,26 @@ pub enum ChargeKind {
 /// `charge.peaks`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "charges are refused by their kind until they are built")]
 pub struct RawPeaks {
-    pub months: Vec<u8>,
-    pub per_month: u8,
+    pub months: Spanned<Vec<i8>>,
+    pub per_month: Spanned<u8>,
     pub interval: At<Span>,
+}
+
+/// `[settlement]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawSettlement {
+    pub base_point: Option<RawBasePoint>,
+}
+
+/// `settlement.base_point`: how far a load may draw beside what it was told.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawBasePoint {
+    pub tolerance: At<Share>,
+    pub at_least: At<Power>,
+    pub price: Option<At<In<Price>>>,
 }
 
 /// `[value]`.
@@ -161,9 +180,41 @@ pub struct RawValue {
     pub source: Spanned<ValueSource>,
     pub hashprice: Option<At<In<PerPhDay>>>,
     pub file: Option<Spanned<PathBuf>>,
+    pub files: Option<Spanned<RawNetwork>>,
+    pub address: Option<Spanned<String>>,
     pub price: Option<At<In<Price>>>,
+    pub work: Option<At<In<PerWork>>>,
+    #[serde(default)]
+    pub steps: Vec<Spanned<RawStep>>,
+    pub currency: Option<Spanned<String>>,
     pub pool_fee: Option<At<Share>>,
     pub stale_after: Option<At<Span>>,
+}
+
+/// `value.files`: what a hash price is computed from.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawNetwork {
+    pub difficulty: Spanned<PathBuf>,
+    pub price: Spanned<PathBuf>,
+    pub fees: Option<Spanned<PathBuf>>,
+}
+
+/// One of `value.steps`: what a contract pays from a day on.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawStep {
+    pub from: At<Date>,
+    pub price: Option<At<In<Price>>>,
+    pub work: Option<At<In<PerWork>>>,
+}
+
+/// `[fx]`: what one unit of the value's currency is worth in the market's.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawFx {
+    pub rate: Option<Spanned<String>>,
+    pub file: Option<Spanned<PathBuf>>,
 }
 
 /// What the work is valued by.

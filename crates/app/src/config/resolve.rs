@@ -4,16 +4,16 @@
 use super::error::{ConfigError, Problem, ProblemKind};
 use super::file::ConfigFile;
 use super::raw::{
-    AdderOn, At, ChargeKind, Pair, PolicyName, RawConfig, RawContract, RawLoss, RawMode, Spanned,
-    ValueSource,
+    AdderOn, At, Pair, PolicyName, RawConfig, RawContract, RawLoss, RawMode, Spanned,
 };
-use super::unit::{Date, In, PerPhDay, Text};
-use super::{HashpriceSource, Loaded, MarketFacts, fleet, outside};
+use super::unit::{Date, In, Text};
+use super::worth::Valued;
+use super::{HashpriceSource, Loaded, MarketFacts, Terms, Worth, fleet, outside, terms};
 use headgate_core::event::AutomationMode;
 use headgate_core::limits::TEXT_MAX;
 use headgate_core::market::{PriceKind, SettlementPoint};
 use headgate_core::site::{
-    Block, Failsafe, Overhead, Policy, PolicyRule, PriceLoss, Ramp, Site, SiteLimits, Value,
+    Block, Failsafe, Overhead, Policy, PolicyRule, PriceLoss, Ramp, Site, SiteLimits,
 };
 use headgate_core::time::{Span, Time};
 use headgate_core::units::{Power, Price};
@@ -23,10 +23,6 @@ use std::path::PathBuf;
 
 /// Data folder of a configuration that names none.
 const DATA_DEFAULT: &str = "headgate-data";
-/// Age at which the hash price is discounted, where the file names none.
-const VALUE_STALE_AFTER: Span = Span::hours(36);
-/// What an aged hash price loses: 20 %.
-const VALUE_STALE_DISCOUNT_PPM: i64 = 200_000;
 /// Starts the site may make in an hour, where the file names none.
 const STARTS_PER_HOUR: u32 = 600;
 /// How long the last set point is held without a price, where the file names none.
@@ -44,7 +40,7 @@ const WHOLE_PPM: i64 = 1_000_000;
 /// [`ConfigError`] holds everything found wrong, in file order.
 pub fn resolve(file: &ConfigFile, market: &MarketFacts) -> Result<Loaded, ConfigError> {
     let mut check = Check::new(file, market);
-    let (site, hashprice) = check.config(&file.raw);
+    let Resolved { site, hashprice, worth, terms } = check.config(&file.raw);
     let Check { mut problems, mut warnings, .. } = check;
     if !problems.is_empty() {
         problems.sort_by(|a, b| a.order().cmp(&b.order()));
@@ -54,14 +50,22 @@ pub fn resolve(file: &ConfigFile, market: &MarketFacts) -> Result<Loaded, Config
     let data = file.raw.site.data.as_deref();
     let data = data.map_or(PathBuf::from(DATA_DEFAULT), |d| file.resolve_path(d));
     let warnings = warnings.iter().map(Problem::sentence).collect();
-    Ok(Loaded { site, data, hashprice, warnings })
+    Ok(Loaded { site, data, hashprice, worth, terms, warnings })
+}
+
+/// What a pass finds when nothing is wrong.
+struct Resolved {
+    site: Site,
+    hashprice: HashpriceSource,
+    worth: Worth,
+    terms: Terms,
 }
 
 /// One pass over one file: what it found so far.
 #[derive(Debug)]
 pub(super) struct Check<'a> {
     pub(super) file: &'a ConfigFile,
-    market: &'a MarketFacts,
+    pub(super) market: &'a MarketFacts,
     pub(super) problems: Vec<Problem>,
     warnings: Vec<Problem>,
     /// Over the file and every inventory it names.
@@ -122,6 +126,21 @@ impl<'a> Check<'a> {
         *amount
     }
 
+    /// The market's currency.
+    pub(super) fn currency(&self) -> &str {
+        &self.market.rule.currency
+    }
+
+    /// An amount in a currency that may be another than the market's.
+    pub(super) fn amount_in<T: Clone>(&mut self, text: &At<In<T>>, wanted: &str) -> T {
+        let Text(In { amount, currency }) = text.get_ref();
+        if currency != wanted {
+            let message = format!("`{currency}` is not the currency of [value]: use {wanted}");
+            self.wrong(&text.span(), message);
+        }
+        amount.clone()
+    }
+
     /// A span that must not be zero.
     pub(super) fn positive(&mut self, text: Option<&At<Span>>, default: Span) -> Span {
         let Some(text) = text else { return default };
@@ -140,7 +159,7 @@ impl<'a> Check<'a> {
         name.clone()
     }
 
-    fn config(&mut self, raw: &RawConfig) -> (Site, HashpriceSource) {
+    fn config(&mut self, raw: &RawConfig) -> Resolved {
         let limits = self.limits(raw);
         let overhead = Overhead {
             share_ppm: raw.site.overhead.share.as_ref().map_or(0, |s| value(s).0),
@@ -150,14 +169,7 @@ impl<'a> Check<'a> {
         let (cohorts, machines) = fleet::fleet(self, raw, &drivers);
         fleet::floors(self, raw, &limits, &overhead, &cohorts, &machines);
         let feeds = outside::feeds(self, &raw.feeds);
-        for charge in &raw.charge {
-            let kind = match charge.kind.get_ref() {
-                ChargeKind::CoincidentPeak => "coincident_peak",
-                ChargeKind::Demand => "demand",
-            };
-            self.not_built(&charge.kind.span(), kind, "take this `[[charge]]` out");
-        }
-        let (worth, hashprice) = self.value(raw);
+        let Valued { value: worth, hashprice, worth: paid } = super::worth::value(self, raw);
         let site = Site {
             name: self.name(&raw.site.name),
             config_hash: self.hash.finalize().to_hex().to_string(),
@@ -168,7 +180,7 @@ impl<'a> Check<'a> {
                 kind: raw.site.settlement_point.kind.clone(),
             },
             blocks: self.contracts(raw),
-            import_adder: self.adders(raw),
+            import_adder: self.adders(raw, AdderOn::Import),
             value: worth,
             policy: self.policy(raw),
             failsafe: self.failsafe(
@@ -184,7 +196,8 @@ impl<'a> Check<'a> {
             feeds,
             drivers,
         };
-        (site, hashprice)
+        let terms = terms::terms(self, raw);
+        Resolved { site, hashprice, worth: paid, terms }
     }
 
     fn limits(&mut self, raw: &RawConfig) -> SiteLimits {
@@ -233,22 +246,28 @@ impl<'a> Check<'a> {
         }
         let (point, own) = (&contract.resale.point, raw.site.settlement_point.name.get_ref());
         if point.get_ref() != own {
-            let instead = format!("use the site's own point `{own}`");
-            self.not_built(&point.span(), point.get_ref(), &instead);
+            let message = format!(
+                "the running engine prices what is sold back at the site's own point {own}; \
+                 `headgate settle` takes the price at this one"
+            );
+            self.warn(&point.span(), &message);
         }
         let resale = &contract.resale;
+        let (block_adder, resale_adder) =
+            (self.adders(raw, AdderOn::Block), self.adders(raw, AdderOn::Resale));
         Block {
             quantity: value(&contract.quantity),
-            price: self.amount(&contract.price),
+            price: self.amount(&contract.price) + block_adder,
             from: self.midnight(first, false),
             to: self.midnight(last, true),
-            resale_fee: resale.fee.as_ref().map_or(Price::ZERO, |fee| self.amount(fee)),
+            resale_fee: resale.fee.as_ref().map_or(Price::ZERO, |fee| self.amount(fee))
+                + resale_adder,
             resale_share_ppm: resale.share.as_ref().map_or(WHOLE_PPM, |s| value(s).0),
         }
     }
 
     /// The first moment of a day where the market is, or of the day after it.
-    fn midnight(&mut self, date: &At<Date>, after: bool) -> Time {
+    pub(super) fn midnight(&mut self, date: &At<Date>, after: bool) -> Time {
         let day = value(date).0;
         let day = if after { day.tomorrow().ok() } else { Some(day) };
         let zone = match TimeZone::get(&self.market.timezone) {
@@ -272,84 +291,10 @@ impl<'a> Check<'a> {
         )
     }
 
-    fn adders(&mut self, raw: &RawConfig) -> Price {
-        let mut sum = Price::ZERO;
-        for adder in &raw.adder {
-            let instead = "use `import`, or add it to the price it belongs to";
-            match adder.on.get_ref() {
-                AdderOn::Import => sum += self.amount(&adder.price),
-                AdderOn::Block => self.not_built(&adder.on.span(), "block", instead),
-                AdderOn::Resale => self.not_built(&adder.on.span(), "resale", instead),
-            }
-        }
-        sum
-    }
-
-    fn value(&mut self, raw: &RawConfig) -> (Value, HashpriceSource) {
-        let (worth, source) = (&raw.value, &raw.value.source);
-        match source.get_ref() {
-            ValueSource::Hashprice => {
-                if let Some(price) = &worth.price {
-                    let message = "this is for `source = \"energy\"`: use `hashprice` instead";
-                    self.wrong(&price.span(), message);
-                }
-                let value = Value::Hashprice {
-                    pool_fee_ppm: worth.pool_fee.as_ref().map_or(0, |f| value(f).0),
-                    stale_after: self.positive(worth.stale_after.as_ref(), VALUE_STALE_AFTER),
-                    stale_discount_ppm: VALUE_STALE_DISCOUNT_PPM,
-                };
-                (value, self.hashprice(raw))
-            }
-            ValueSource::Contract => {
-                let instead = "use `energy` with a `price`, or `hashprice`";
-                self.not_built(&source.span(), "contract", instead);
-                (Value::Energy(Price::ZERO), HashpriceSource::NotNeeded)
-            }
-            ValueSource::Energy => {
-                let file = worth.file.as_ref().map(Spanned::span);
-                for at in worth.hashprice.as_ref().map(Spanned::span).into_iter().chain(file) {
-                    self.wrong(&at, "this is for `source = \"hashprice\"`: take it out");
-                }
-                let Some(price) = &worth.price else {
-                    let message = "`energy` needs a value: add `price = \"40 USD/MWh\"`";
-                    self.wrong(&source.span(), message);
-                    return (Value::Energy(Price::ZERO), HashpriceSource::NotNeeded);
-                };
-                (Value::Energy(self.amount(price)), HashpriceSource::NotNeeded)
-            }
-        }
-    }
-
-    fn hashprice(&mut self, raw: &RawConfig) -> HashpriceSource {
-        match (&raw.value.hashprice, &raw.value.file) {
-            (Some(price), None) => {
-                let PerPhDay(money) = self.amount(price);
-                HashpriceSource::Constant(money)
-            }
-            (None, Some(file)) => {
-                let path = self.file.resolve_path(file.get_ref());
-                if !path.is_file() {
-                    let message = format!("there is no file {}: write it there", path.display());
-                    self.wrong(&file.span(), message);
-                }
-                HashpriceSource::File(path)
-            }
-            (Some(_), Some(file)) => {
-                let message = "`hashprice` is given too: take one of the two out";
-                self.wrong(&file.span(), message);
-                HashpriceSource::NotNeeded
-            }
-            (None, None) => {
-                // A hash price that comes in by itself is part of the schema; a number or a file
-                // stands in until it is built.
-                let message = "a hash price that is fetched is not built yet; add `hashprice = \
-                               \"45 USD/PH/day\"`, or `file = \"hashprice.csv\"` with its history";
-                let at = raw.value.source.span();
-                let problem = self.file.problem(ProblemKind::NotBuilt, &at, message.to_owned());
-                self.problems.push(problem);
-                HashpriceSource::NotNeeded
-            }
-        }
+    /// Sum of the adders on one kind of energy; their currency is checked with the terms.
+    fn adders(&mut self, raw: &RawConfig, on: AdderOn) -> Price {
+        let own = raw.adder.iter().filter(|a| *a.on.get_ref() == on);
+        own.map(|a| a.price.get_ref().0.amount).sum()
     }
 
     fn policy(&mut self, raw: &RawConfig) -> Policy {

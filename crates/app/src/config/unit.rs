@@ -91,6 +91,16 @@ pub enum Work {
     Other(String),
 }
 
+impl Work {
+    /// What messages call it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Hash => "hashes",
+            Self::Other(name) => name,
+        }
+    }
+}
+
 /// Work per second, and of what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkRate {
@@ -107,6 +117,25 @@ pub struct Share(pub i64);
 /// Money for one PH/s held for one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PerPhDay(pub Money);
+
+/// Money for a million units of work other than hashes, and what is counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PerWork {
+    /// For a million of them.
+    pub per_million: Money,
+    /// What they are, as curves name them.
+    pub work: String,
+}
+
+impl PerWork {
+    /// The same as a hash price: rates of other work are kept in thousandths where hashing has
+    /// GH/s, so a PH/s for a day stands for 1,000 units a second, which is 86.4 million units.
+    pub fn per_ph_day(&self) -> Option<Money> {
+        let n = i128::from(self.per_million.0) * 864;
+        let money = headgate_core::number::div_half_even(n, 10);
+        i64::try_from(money).ok().map(Money)
+    }
+}
 
 /// Money for a kilowatt of peak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -270,6 +299,22 @@ impl Quantity for In<PerPhDay> {
     fn read(text: &str) -> Result<Self, String> {
         let In { amount, currency } = per(text, HASHPRICE_UNITS, MONEY_MAX)?;
         Ok(Self { amount: PerPhDay(Money(not_negative(amount)?)), currency })
+    }
+}
+
+impl Quantity for In<PerWork> {
+    const WHAT: &'static str = "a price of work";
+    const LIKE: &'static str = "0.20 USD/Mtokens";
+    fn read(text: &str) -> Result<Self, String> {
+        let (number, unit) = split(text)?;
+        let missing = || format!("`{unit}` does not say what it is per");
+        let (code, work) = unit.split_once('/').ok_or_else(missing)?;
+        let currency = currency(code.trim())?;
+        let work = work.trim().strip_prefix('M').filter(|w| !w.is_empty());
+        let work = work.filter(|w| w.chars().all(char::is_alphanumeric)).ok_or_else(missing)?;
+        let per_million = not_negative(exact(number, ("currency", 6, 1), MONEY_MAX / 1_000)?)?;
+        let amount = PerWork { per_million: Money(per_million), work: work.to_owned() };
+        Ok(Self { amount, currency })
     }
 }
 

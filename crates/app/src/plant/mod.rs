@@ -38,6 +38,8 @@ use tokio::sync::{mpsc, watch};
 pub const WIRE_QUEUE_MAX: usize = 8192;
 /// Feed messages that may wait for the loop.
 pub const FEED_QUEUE_MAX: usize = 256;
+/// Hash prices that may wait for the loop.
+const VALUE_QUEUE_MAX: usize = 16;
 /// Acts of people that may wait for the loop.
 pub const ACT_QUEUE_MAX: usize = 64;
 /// Messages taken in one turn of the loop, so that timers are never starved.
@@ -56,6 +58,7 @@ pub struct Plant {
     pub journal: Writer,
     pub tables: TableWriter,
     pub inbox: Inbox,
+    values: mpsc::Sender<Event>,
     pub beat: Beat,
     /// Where a replay ends; the loop returns there.
     pub ends_at: Option<Time>,
@@ -93,6 +96,8 @@ impl DriverSlot {
 pub struct Inbox {
     pub feeds: mpsc::Receiver<FeedMessage>,
     pub acts: mpsc::Receiver<ActRequest>,
+    /// Hash prices as they are fetched.
+    pub values: mpsc::Receiver<Event>,
     pub stop: watch::Receiver<bool>,
     pub status: watch::Sender<Arc<Status>>,
 }
@@ -165,6 +170,7 @@ impl Plant {
     ) -> (Self, Desk, Beat) {
         let (status_tx, status) = watch::channel(Arc::new(publish::nothing_yet()));
         let (acts_tx, acts) = mpsc::channel(ACT_QUEUE_MAX);
+        let (values_tx, values) = mpsc::channel(VALUE_QUEUE_MAX);
         let beat = Beat::new();
         let state = State {
             next_seq: parts.next_seq,
@@ -189,7 +195,8 @@ impl Plant {
             script: parts.script,
             journal: parts.journal,
             tables: parts.tables,
-            inbox: Inbox { feeds, acts, stop, status: status_tx },
+            inbox: Inbox { feeds, acts, values, stop, status: status_tx },
+            values: values_tx,
             beat: beat.clone(),
             ends_at: parts.ends_at,
             afterglow: Span::ZERO,
@@ -198,6 +205,11 @@ impl Plant {
             state,
         };
         (plant, Desk { status, acts: acts_tx }, beat)
+    }
+
+    /// Where hash prices are handed in as they are fetched.
+    pub fn values(&self) -> mpsc::Sender<Event> {
+        self.values.clone()
     }
 
     /// Puts an event first in line, before the loop starts: configuration, start, value.
@@ -321,6 +333,9 @@ impl Plant {
         while let Ok(message) = self.inbox.feeds.try_recv() {
             self.take_feed(message);
         }
+        while let Ok(event) = self.inbox.values.try_recv() {
+            self.state.waiting.push((event, None));
+        }
         while let Ok(request) = self.inbox.acts.try_recv() {
             self.state.waiting.push((Event::Operator(request.act), Some(request.done)));
         }
@@ -428,6 +443,7 @@ impl Plant {
             got = wired => Taken::Wire(got),
             Some(m) = self.inbox.feeds.recv() => Taken::Feed(m),
             Some(r) = self.inbox.acts.recv() => Taken::Act(r),
+            Some(e) = self.inbox.values.recv() => Taken::Event(e),
             _ = self.inbox.stop.changed() => Taken::Nothing,
             () = self.clock.wait(due, held) => Taken::Nothing,
         };
@@ -436,6 +452,7 @@ impl Plant {
         match taken {
             Taken::Wire((i, result)) => self.take_result(i, result),
             Taken::Feed(m) => self.take_feed(m),
+            Taken::Event(e) => self.state.waiting.push((e, None)),
             Taken::Act(r) => {
                 self.state.waiting.push((Event::Operator(r.act), Some(r.done)));
             }
@@ -461,6 +478,7 @@ impl Plant {
 enum Taken {
     Wire((usize, WireResult)),
     Feed(FeedMessage),
+    Event(Event),
     Act(ActRequest),
     Nothing,
 }

@@ -62,6 +62,7 @@ pub struct Subsidy {
     dated: Vec<(Time, u32, Coin)>,
     halving_blocks: u32,
     blocks_per_day: i64,
+    address: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,6 +72,7 @@ struct Raw {
     name: String,
     block_time: String,
     halving_blocks: u32,
+    address: String,
     subsidy: Vec<RawSubsidy>,
 }
 
@@ -129,7 +131,14 @@ impl Subsidy {
             return Err(bad("subsidy".into(), what, "put them in order"));
         }
         let blocks_per_day = DAY_S / block.as_seconds();
-        Ok(Self { dated, halving_blocks: raw.halving_blocks, blocks_per_day })
+        let (halving_blocks, address) = (raw.halving_blocks, raw.address);
+        Ok(Self { dated, halving_blocks, blocks_per_day, address })
+    }
+
+    /// The address numbers are fetched from where a configuration names none.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// What a block found at a moment is paid, where the chain is known to have reached a height.

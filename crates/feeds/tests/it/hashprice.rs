@@ -116,7 +116,7 @@ fn the_subsidy_halves_by_date_and_by_height() {
 
 #[test]
 fn a_protocol_file_out_of_order_is_refused() {
-    let head = "name=\"x\"\nblock_time=\"10 min\"\nhalving_blocks=210000\n";
+    let head = "name=\"x\"\nblock_time=\"10 min\"\nhalving_blocks=210000\naddress=\"\"\n";
     let two = "[[subsidy]]\nfrom=\"2020-01-02\"\nheight=5\nbtc=\"2\"\n\
                [[subsidy]]\nfrom=\"2020-01-01\"\nheight=6\nbtc=\"1\"\n";
     let said = |text: String| Subsidy::parse("p.toml", &text).unwrap_err().sentence();
