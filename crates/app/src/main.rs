@@ -1,6 +1,7 @@
 //! The one binary `headgate`.
 
 mod bench;
+mod case;
 mod cli;
 mod clock;
 mod commands;

@@ -11,6 +11,7 @@ pub mod error;
 pub mod follow;
 pub mod fx;
 pub mod hashprice;
+pub mod hourly;
 pub mod http;
 pub mod limits;
 pub mod local;

@@ -21,7 +21,8 @@ mod worth;
 pub use error::{ConfigError, ProblemKind};
 pub use file::ConfigFile;
 pub use resolve::resolve;
-pub use terms::{Adder, AdderOn, Applies, BasePoint, Charge, ChargeKind, Peaks, Terms};
+pub use terms::Terms;
+pub use unit::{Date, Text};
 
 use headgate_core::event::Hashprice;
 use headgate_core::site::{MarketRule, Site};
