@@ -1,6 +1,7 @@
 //! Money and energy per settlement interval, from measured power only.
 
 use crate::limits::LEDGER_KEPT_MAX;
+use crate::settle::draw;
 use crate::site::Site;
 use crate::time::{Interval, Span, Time};
 use crate::units::{Energy, Money, Power, Price};
@@ -54,13 +55,14 @@ impl LedgerInterval {
         self.published = published;
         self.energy_cost = site.import_adder.of(self.energy);
         self.sell_back = Money::ZERO;
-        let mut rest = self.energy;
-        for b in site.blocks.iter().filter(|b| b.in_force(self.interval.start)) {
-            let block = b.energy(self.measured);
-            self.energy_cost += b.price.of(block);
-            self.sell_back += b.resale(price).of(block.minus_or_zero(rest));
-            rest = rest.minus_or_zero(block);
-        }
+        let blocks = site.blocks.iter().filter(|b| b.in_force(self.interval.start));
+        let (mut cost, mut back) = (Money::ZERO, Money::ZERO);
+        let rest = draw(self.energy, self.measured, blocks, |block, used| {
+            cost += block.price.of(used.bought);
+            back += block.resale(price).of(used.unused);
+        });
+        self.energy_cost += cost;
+        self.sell_back += back;
         self.energy_cost += price.of(rest);
     }
 }

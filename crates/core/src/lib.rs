@@ -19,6 +19,7 @@ pub mod plan;
 pub mod policy;
 pub mod reason;
 pub mod roster;
+pub mod settle;
 pub mod site;
 #[doc(hidden)]
 pub mod testing;
