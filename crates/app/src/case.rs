@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use headgate_core::market::PriceKind;
 use headgate_core::number::{decimal, div_half_even, to_i64};
 use headgate_core::time::{Span, Time};
-use headgate_core::units::{Money, Power, Price};
+use headgate_core::units::{Money, Price};
 use headgate_feeds::hourly;
 use headgate_feeds::local::local_of;
 use headgate_feeds::market::Market;
