@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use headgate_core::market::PriceKind;
 use headgate_core::number::{decimal, div_half_even, to_i64};
 use headgate_core::time::{Span, Time};
-use headgate_core::units::{Money, Power, Price};
+use headgate_core::units::{Money, Price};
 use headgate_feeds::hourly;
 use headgate_feeds::local::local_of;
 use headgate_feeds::market::Market;
@@ -62,12 +62,18 @@ struct Published {
 }
 
 /// What the rule comes to in one period.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Sum {
     hours: u32,
     sold_hours: u32,
     price: i128,
     sold: Money,
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Self { hours: 0, sold_hours: 0, price: 0, sold: Money::ZERO }
+    }
 }
 
 impl Sum {
@@ -191,7 +197,7 @@ pub fn compute(name: &str, prices: &[String]) -> anyhow::Result<Value> {
 /// Hours between the case's days, from midnight to midnight where the market is.
 fn expected_hours(case: &Case, market: &Market) -> anyhow::Result<i64> {
     let at = |date: jiff::civil::Date| -> anyhow::Result<i64> {
-        Ok(date.to_zoned(market.zone().clone())?.timestamp().as_second())
+        Ok(market.zone().to_timestamp(date.at(0, 0, 0, 0))?.as_second())
     };
     Ok((at(case.to.0.0.tomorrow()?)? - at(case.from.0.0)?) / 3600)
 }

@@ -21,10 +21,11 @@ mod worth;
 pub use error::{ConfigError, ProblemKind};
 pub use file::ConfigFile;
 pub use resolve::resolve;
-pub use terms::Terms;
 pub use unit::{Date, Text};
 
 use headgate_core::event::Hashprice;
+use headgate_core::market::SettlementPoint;
+use headgate_core::settle::Terms;
 use headgate_core::site::{MarketRule, Site};
 use headgate_core::time::Time;
 use headgate_core::units::{Money, Power, Price};
@@ -51,8 +52,10 @@ pub struct Loaded {
     pub hashprice: HashpriceSource,
     /// What the work is worth otherwise, and in which currency.
     pub worth: Worth,
-    /// What a settlement charges and pays beside the engine's own accounts.
+    /// What a settlement goes by; its peaks and months are still to be found.
     pub terms: Terms,
+    /// Where each block is sold back, in the order of the blocks.
+    pub resale: Vec<SettlementPoint>,
     /// What is allowed and probably not meant; one sentence each.
     pub warnings: Vec<String>,
 }

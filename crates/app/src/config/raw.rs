@@ -152,7 +152,7 @@ pub enum ChargeKind {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawPeaks {
-    pub months: Spanned<Vec<i8>>,
+    pub months: Spanned<Vec<u8>>,
     pub per_month: Spanned<u8>,
     pub interval: At<Span>,
 }
@@ -161,6 +161,7 @@ pub struct RawPeaks {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawSettlement {
+    pub losses: Option<At<Share>>,
     pub base_point: Option<RawBasePoint>,
 }
 

@@ -8,10 +8,11 @@ use super::raw::{
 };
 use super::unit::{Date, In, Text};
 use super::worth::Valued;
-use super::{HashpriceSource, Loaded, MarketFacts, Terms, Worth, fleet, outside, terms};
+use super::{HashpriceSource, Loaded, MarketFacts, Worth, fleet, outside, terms};
 use headgate_core::event::AutomationMode;
 use headgate_core::limits::TEXT_MAX;
 use headgate_core::market::{PriceKind, SettlementPoint};
+use headgate_core::settle::Terms;
 use headgate_core::site::{
     Block, Failsafe, Overhead, Policy, PolicyRule, PriceLoss, Ramp, Site, SiteLimits,
 };
@@ -40,7 +41,7 @@ const WHOLE_PPM: i64 = 1_000_000;
 /// [`ConfigError`] holds everything found wrong, in file order.
 pub fn resolve(file: &ConfigFile, market: &MarketFacts) -> Result<Loaded, ConfigError> {
     let mut check = Check::new(file, market);
-    let Resolved { site, hashprice, worth, terms } = check.config(&file.raw);
+    let Resolved { site, hashprice, worth, terms, resale } = check.config(&file.raw);
     let Check { mut problems, mut warnings, .. } = check;
     if !problems.is_empty() {
         problems.sort_by(|a, b| a.order().cmp(&b.order()));
@@ -50,7 +51,7 @@ pub fn resolve(file: &ConfigFile, market: &MarketFacts) -> Result<Loaded, Config
     let data = file.raw.site.data.as_deref();
     let data = data.map_or(PathBuf::from(DATA_DEFAULT), |d| file.resolve_path(d));
     let warnings = warnings.iter().map(Problem::sentence).collect();
-    Ok(Loaded { site, data, hashprice, worth, terms, warnings })
+    Ok(Loaded { site, data, hashprice, worth, terms, resale, warnings })
 }
 
 /// What a pass finds when nothing is wrong.
@@ -59,6 +60,7 @@ struct Resolved {
     hashprice: HashpriceSource,
     worth: Worth,
     terms: Terms,
+    resale: Vec<SettlementPoint>,
 }
 
 /// One pass over one file: what it found so far.
@@ -196,8 +198,9 @@ impl<'a> Check<'a> {
             feeds,
             drivers,
         };
-        let terms = terms::terms(self, raw);
-        Resolved { site, hashprice, worth: paid, terms }
+        let resale = terms::resale(raw);
+        let terms = terms::terms(self, raw, &site.blocks, &resale);
+        Resolved { site, hashprice, worth: paid, terms, resale }
     }
 
     fn limits(&mut self, raw: &RawConfig) -> SiteLimits {

@@ -113,10 +113,13 @@ fn summary(loaded: &Loaded) -> String {
     line("hashprice", format!("{:?}", loaded.hashprice));
     line("worth", format!("{:?}", loaded.worth));
     let terms = &loaded.terms;
+    for (block, point) in terms.blocks.iter().zip(&loaded.resale) {
+        line("sold back", format!("at {point}: {block:?}"));
+    }
     terms.adders.iter().for_each(|adder| line("adder", format!("{adder:?}")));
     terms.charges.iter().for_each(|charge| line("charge", format!("{charge:?}")));
-    terms.resale.iter().for_each(|point| line("resale", point.to_string()));
-    line("base_point", format!("{:?}", terms.base_point));
+    line("losses", terms.loss_ppm.to_string());
+    line("deviation", format!("{:?}", terms.deviation));
     loaded.warnings.iter().for_each(|warning| line("warning", warning.clone()));
     text
 }
