@@ -154,10 +154,12 @@ fn counterfactuals(report: &Report) -> Vec<Value> {
 
 fn correction(report: &Report) -> Option<Value> {
     let correction = report.correction.as_ref()?;
-    let quote = |q: Option<Quote>| json!({
-        "price": q.map(|q| price(q.price)),
-        "known_at": q.and_then(|q| known(q.known_at)),
-    });
+    let quote = |q: Option<Quote>| {
+        json!({
+            "price": q.map(|q| price(q.price)),
+            "known_at": q.and_then(|q| known(q.known_at)),
+        })
+    };
     let change = |c: &Change| {
         json!({
             "start": c.interval.start.to_string(),
@@ -223,8 +225,18 @@ fn quantities(l: &Line) -> (Option<Energy>, Option<i64>) {
 pub fn csv(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record([
-        "start", "end", "component", "name", "part", "energy_mwh", "power_w", "price", "known_at",
-        "amount", "currency", "formula",
+        "start",
+        "end",
+        "component",
+        "name",
+        "part",
+        "energy_mwh",
+        "power_w",
+        "price",
+        "known_at",
+        "amount",
+        "currency",
+        "formula",
     ])?;
     let micro = |v: i64| show(v, 6, 6);
     for settled in &report.statement.intervals {
@@ -256,13 +268,20 @@ pub fn table(report: &Report) -> String {
     let s = &report.statement;
     let mut t = String::new();
     let currency = &s.currency;
-    let _ = writeln!(t, "{} at {}, {} to {}", report.site, report.point, report.span.start,
-        report.span.end);
+    let _ = writeln!(
+        t,
+        "{} at {}, {} to {}",
+        report.site, report.point, report.span.start, report.span.end
+    );
     let settled = s.intervals.len();
-    let _ = writeln!(t, "{settled} intervals settled, {} not; {}; money in {currency}\n",
-        s.unsettled.len(), s.energy());
-    let _ = writeln!(t, "{:<34}{:>16}{:>12}{:>18}", "component", "energy, MWh", "mean price",
-        "amount");
+    let _ = writeln!(
+        t,
+        "{settled} intervals settled, {} not; {}; money in {currency}\n",
+        s.unsettled.len(),
+        s.energy()
+    );
+    let _ =
+        writeln!(t, "{:<34}{:>16}{:>12}{:>18}", "component", "energy, MWh", "mean price", "amount");
     for total in s.totals() {
         let name = report.names.of(total.component);
         let label = match name {
