@@ -13,6 +13,7 @@ mod farm;
 mod plant;
 mod run;
 mod screen;
+mod settle;
 mod site_files;
 mod start;
 mod status;

@@ -1,0 +1,33 @@
+//! `headgate settle`: what a span came to, per interval and in total, from a meter's readings and
+//! posted prices.
+//!
+//! [`inputs`] gathers what was metered, posted and agreed; the core settles it; [`print`] and
+//! [`html`] show it. Nothing here reckons money.
+
+mod print;
+mod report;
+
+pub use report::{Correction, Full, Gathered, Names, Report, Strike};
+
+use crate::cli::Format;
+use std::io::Write;
+
+/// Writes a statement in the format asked for.
+///
+/// # Errors
+/// When the output cannot be written.
+pub fn write(report: &Report, format: Format, out: &mut dyn Write) -> anyhow::Result<()> {
+    match format {
+        Format::Table => out.write_all(print::table(report).as_bytes())?,
+        Format::Csv => print::csv(report, out)?,
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut *out, &print::document(report))?;
+            writeln!(out)?;
+        }
+        Format::Jsonl => {
+            serde_json::to_writer(&mut *out, &print::document(report))?;
+            writeln!(out)?;
+        }
+    }
+    Ok(())
+}
