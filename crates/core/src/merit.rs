@@ -1,6 +1,6 @@
 //! The staircase of break-evens: what each further step of power is worth, cohort by cohort.
 
-use crate::fleet::Level;
+use crate::fleet::{Level, OperatingPoint};
 use crate::limits::LEVELS_MAX;
 use crate::number::{div_half_even, to_i64};
 use crate::site::{Cohort, Site, Value};
@@ -73,13 +73,7 @@ impl Staircase {
             for pair in frontier(cohort, true).windows(2) {
                 let (a, b) = (cohort.curve.at(pair[0]), cohort.curve.at(pair[1]));
                 let power = b.power - a.power;
-                let rate = (b.rate - a.rate).0;
-                let at_machine = match (cohort.value, site.value) {
-                    (Some(price), _) | (None, Value::Energy(price)) => price,
-                    (None, Value::Hashprice { pool_fee_ppm, .. }) => {
-                        hash_value(hashprice?, rate, power, pool_fee_ppm)
-                    }
-                };
+                let at_machine = step_value(site, cohort, hashprice, a, b)?;
                 segments.push(Segment {
                     cohort: index,
                     from: pair[0],
@@ -101,6 +95,25 @@ impl Staircase {
         let total: i128 = self.segments.iter().map(weight).sum();
         let sum: i128 = self.segments.iter().map(|s| weight(s) * i128::from(s.breakeven.0)).sum();
         (total > 0).then(|| Price(to_i64(div_half_even(sum, total))))
+    }
+}
+
+/// What a unit of energy at the machine is worth in the step from one point of a cohort's curve
+/// to another; `None` where that cannot be told without a hash price.
+#[must_use]
+pub fn step_value(
+    site: &Site,
+    cohort: &Cohort,
+    hashprice: Option<Money>,
+    from: OperatingPoint,
+    to: OperatingPoint,
+) -> Option<Price> {
+    match (cohort.value, site.value) {
+        (Some(price), _) | (None, Value::Energy(price)) => Some(price),
+        (None, Value::Hashprice { pool_fee_ppm, .. }) => {
+            let (rate, power) = ((to.rate - from.rate).0, to.power - from.power);
+            Some(hash_value(hashprice?, rate, power, pool_fee_ppm))
+        }
     }
 }
 

@@ -28,13 +28,15 @@ pub struct Work {
     pub energy: Energy,
     /// What its work brought, in the currency it is paid in.
     pub revenue: Money,
+    /// Whether that is another currency than the site's.
+    pub foreign: bool,
 }
 
-/// Rate at which the work's currency is turned into the site's, in millionths.
+/// Rate at which the work's currency is turned into the site's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exchange {
-    /// Site currency for a unit of the work's currency, in millionths.
-    pub micro: i64,
+    /// Site currency for a unit of the work's currency, in billionths.
+    pub nano: i64,
     /// Since when it could be known.
     pub known_at: Time,
 }
@@ -43,8 +45,8 @@ impl Exchange {
     /// Turns money of the work's currency into the site's, rounded half to even.
     #[must_use]
     pub fn convert(&self, money: Money) -> Money {
-        let product = i128::from(money.0) * i128::from(self.micro);
-        Money(to_i64(div_half_even(product, 1_000_000)))
+        let product = i128::from(money.0) * i128::from(self.nano);
+        Money(to_i64(div_half_even(product, 1_000_000_000)))
     }
 }
 
@@ -100,9 +102,7 @@ pub struct Metered {
     pub base_point: Option<Power>,
     /// What the units drew and earned, in order of unit.
     pub work: Vec<Work>,
-    /// Whether the work's revenue is in another currency than the site's.
-    pub foreign: bool,
-    /// The rate for it, where there is one.
+    /// The rate for work paid in another currency, where there is one.
     pub exchange: Option<Exchange>,
     /// Cost of starts and wear.
     pub wear: Money,
@@ -122,7 +122,6 @@ impl Metered {
             deployments: Vec::new(),
             base_point: None,
             work: Vec::new(),
-            foreign: false,
             exchange: None,
             wear: Money::ZERO,
         }

@@ -12,6 +12,7 @@ mod peaks;
 mod split;
 mod statement;
 mod terms;
+mod work;
 
 pub use compare::{Change, Difference, difference};
 pub use energy::{BlockUse, draw};
@@ -24,3 +25,4 @@ pub use terms::{
     AdderOn, AdderTerms, BlockTerms, Charge, CoincidentPeakTariff, Demand, DeviationPrice,
     DeviationTerms, Peak, Terms,
 };
+pub use work::Fleet;

@@ -201,7 +201,7 @@ fn revenue(input: &Metered, lines: &mut Vec<Line>) -> Result<(), Why> {
     if input.work.is_empty() {
         return Ok(());
     }
-    if input.foreign && input.exchange.is_none() {
+    if input.exchange.is_none() && input.work.iter().any(|w| w.foreign) {
         return Err(Why::NoExchange);
     }
     lines.push(Line {
@@ -216,9 +216,11 @@ fn revenue(input: &Metered, lines: &mut Vec<Line>) -> Result<(), Why> {
 
 /// What each unit earned, in the site's currency, in the order of the work.
 fn earned(input: &Metered) -> Vec<Money> {
-    let rate = input.exchange.filter(|_| input.foreign);
-    let convert = |m: Money| rate.map_or(m, |r| r.convert(m));
-    input.work.iter().map(|w| convert(w.revenue)).collect()
+    let earned = |w: &Work| match input.exchange {
+        Some(rate) if w.foreign => rate.convert(w.revenue),
+        _ => w.revenue,
+    };
+    input.work.iter().map(earned).collect()
 }
 
 /// Blocks, what is left of them, the load beyond, and the adders on each.

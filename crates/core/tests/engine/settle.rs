@@ -90,8 +90,7 @@ fn what_is_missing_is_left_out_and_counted() {
     let no_energy = Metered { energy: None, ..metered(0, 1, 1) };
     let no_price = Metered { quote: None, ..metered(1, 1, 1) };
     let no_rate = Metered {
-        foreign: true,
-        work: vec![Work { unit: UnitId(0), energy: Energy(1), revenue: Money(1) }],
+        work: vec![Work { unit: UnitId(0), energy: Energy(1), revenue: Money(1), foreign: true }],
         ..metered(2, 1, 1)
     };
     insta::assert_snapshot!(check(&terms(), &[no_energy, no_price, no_rate]), @"NoEnergy; NoPrice; NoExchange; profit 0.00");
@@ -219,10 +218,9 @@ prop_compose! {
             }).collect(),
             base_point: base_point.map(Power),
             work: (0..).zip(work).map(|(n, (e, r))| Work {
-                unit: UnitId(n), energy: Energy(e), revenue: Money(r),
+                unit: UnitId(n), energy: Energy(e), revenue: Money(r), foreign: foreign && n > 0,
             }).collect(),
-            foreign,
-            exchange: exchange.map(|micro| Exchange { micro, known_at: Time(0) }),
+            exchange: exchange.map(|nano| Exchange { nano: nano * 1_000, known_at: Time(0) }),
             wear: Money(wear),
             ..Metered::unknown(quarter(0))
         }
