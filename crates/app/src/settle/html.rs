@@ -133,7 +133,9 @@ impl Page<'_> {
     }
 
     fn table(&mut self, head: &[&str], rows: &[Vec<String>], foot: Option<Vec<String>>) {
-        self.put("<table>");
+        // Dates stay on one line.
+        let dated = matches!(head[0], "Day" | "Month" | "Interval");
+        self.put(if dated { "<table class=\"dates\">" } else { "<table>" });
         let cells: Vec<String> = head.iter().map(|h| (*h).to_owned()).collect();
         self.put("<thead>");
         self.row("th", "", &cells);
@@ -200,8 +202,8 @@ impl Page<'_> {
         let (settled, left) = (s.intervals.len(), s.unsettled.len());
         let expected = self.report.span.length().0 / self.report.terms.step.0.max(1);
         self.put(&format!(
-            "<p>{settled} of {expected} intervals of {minutes} minutes are settled, {left} lines \
-             are not (listed below). Profit is compute revenue less energy cost, plus what was \
+            "<p>{settled} of {expected} intervals of {minutes} minutes are settled, {left} are \
+             not (listed below). Profit is compute revenue less energy cost, plus what was \
              sold back and paid for capacity, less other cost.</p>"
         ));
         if settled == 0 {

@@ -5,6 +5,7 @@ use super::svg::{self, Lines, Series, Style};
 use crate::settle::Report;
 use headgate_core::settle::{Settled, Statement};
 use headgate_core::time::{SECOND, Span, Time};
+use headgate_core::units::Price;
 use jiff::tz::TimeZone;
 
 const BLUE: &str = "#2d6f8e";
@@ -13,6 +14,10 @@ const GREY: &str = "#8b979f";
 const PALE: &str = "#cfdde4";
 /// Labels along the time axis, about.
 const MARKS_MAX: i64 = 8;
+/// The dearest part of a price-duration curve that may run off its top, in percent.
+const CUT_PERCENT: usize = 2;
+/// Nothing is cut below this.
+const CUT_LEAST: Price = Price(100_000_000);
 
 /// Title, sentence and drawing of each.
 pub fn all(report: &Report, zone: &TimeZone) -> Vec<(String, String, String)> {
@@ -30,12 +35,7 @@ pub fn all(report: &Report, zone: &TimeZone) -> Vec<(String, String, String)> {
             "As run, and under the other ways to run where they are known.",
             cumulative(report, zone),
         ),
-        chart(
-            "Price duration, and what was run.",
-            "Intervals from the dearest to the cheapest; the area is the load, the line the \
-             price (dearest tenth and the rest share one scale).",
-            duration(report),
-        ),
+        chart("Price duration, and what was run.", &duration_text(report), duration(report)),
     ]
 }
 
@@ -157,13 +157,38 @@ fn cumulative(report: &Report, zone: &TimeZone) -> String {
     svg::lines("Cumulative profit", &chart)
 }
 
-fn duration(report: &Report) -> String {
+/// Intervals from the dearest to the cheapest, and the price above which the scale is cut: a few
+/// spikes would press everything else flat.
+fn dearest_first(report: &Report) -> (Vec<&Settled>, Option<Price>) {
     let mut sorted: Vec<&Settled> = report.statement.intervals.iter().collect();
     sorted.sort_by_key(|i| (std::cmp::Reverse(i.quote.price), i.interval.start));
+    let dearest = sorted.first().map_or(Price::ZERO, |s| s.quote.price);
+    let cut = sorted.get(sorted.len() * CUT_PERCENT / 100).map_or(dearest, |s| s.quote.price);
+    let cut = Price(cut.0.max(CUT_LEAST.0));
+    (sorted, (dearest.0 > cut.0.saturating_mul(2)).then_some(cut))
+}
+
+fn duration_text(report: &Report) -> String {
+    let text =
+        "Intervals from the dearest to the cheapest: the area is the load, the line the price";
+    let (sorted, cut) = dearest_first(report);
+    match (cut, sorted.first()) {
+        (Some(cut), Some(first)) => format!(
+            "{text}, cut at {} (the dearest is {}).",
+            super::price(cut),
+            super::price(first.quote.price)
+        ),
+        _ => format!("{text}."),
+    }
+}
+
+fn duration(report: &Report) -> String {
+    let (sorted, cut) = dearest_first(report);
+    let shown = |s: &Settled| s.quote.price.min(cut.unwrap_or(s.quote.price)).0 as f64 / 1e6;
     let n = sorted.len().max(1) as f64;
     let at = |i: usize| i as f64 / n * 100.0;
     let price = sorted.iter().enumerate();
-    let price = price.map(|(i, s)| (at(i), Some(s.quote.price.0 as f64 / 1e6))).collect();
+    let price = price.map(|(i, s)| (at(i), Some(shown(s)))).collect();
     // Load jumps from interval to interval: a mean over neighbours of like price shows the rule.
     let bunch = sorted.len().div_ceil(150).max(1);
     let mut load = Vec::new();

@@ -25,6 +25,7 @@ th { text-align: left; font-weight: 600; border-bottom: 1px solid #1b2024; verti
 th, td { padding: .8mm 1.2mm; } td { border-bottom: 1px solid #e3e8eb; }
 .n { text-align: right; } tbody td.n { white-space: nowrap; }
 .sum td { font-weight: 700; border-top: 1px solid #1b2024; border-bottom: none; }
+.dates { font-size: 8.2pt; } .dates td { white-space: nowrap; }
 .formulas td.n { text-align: left; white-space: normal;
   font: 8.4pt/1.35 ui-monospace, 'Liberation Mono', monospace; }
 figure { margin: 3mm 0 5mm; } figcaption { font-size: 9pt; margin-bottom: 1mm; }
