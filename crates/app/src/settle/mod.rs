@@ -4,6 +4,7 @@
 //! [`inputs`] gathers what was metered, posted and agreed; the core settles it; [`print`] and
 //! [`html`] show it. Nothing here reckons money.
 
+pub mod html;
 mod print;
 mod report;
 
