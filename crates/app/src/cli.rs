@@ -44,8 +44,6 @@ pub enum Command {
     Release(ReasonArgs),
     /// Takes everything down at once, past every ramp, until released.
     Stop(ReasonArgs),
-    /// Settles a span, per interval and in total, from meter readings and posted prices.
-    Settle(SettleArgs),
     /// Steps the engine through a journal again and says whether its decisions are the same.
     Replay(ReplayArgs),
     /// Looks after a journal.
@@ -209,65 +207,6 @@ pub struct ReasonArgs {
     pub reason: Option<String>,
     #[command(flatten)]
     pub data: DataArg,
-}
-
-#[derive(Debug, Args)]
-pub struct SettleArgs {
-    /// The site's configuration.
-    #[arg(required_unless_present = "case")]
-    pub site: Option<PathBuf>,
-    /// Meter readings: a CSV with `interval_start_utc` and one of energy_mwh, kwh, power_mw ...
-    #[arg(long, value_name = "FILE", required_unless_present = "case")]
-    pub meter: Option<PathBuf>,
-    /// Posted prices, `[KIND:]FILE[#column=POINT]`, any number of files; where two files differ
-    /// the later one corrects the earlier. Without it, those imported with `prices import`.
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    pub prices: Vec<String>,
-    #[command(flatten)]
-    pub data: DataArg,
-    /// First moment, RFC 3339, or a date in the market's time zone; by default the meter's first.
-    #[arg(long, value_name = "TIME")]
-    pub from: Option<String>,
-    /// First moment after it; by default the meter's end.
-    #[arg(long, value_name = "TIME")]
-    pub to: Option<String>,
-    /// One month of the market's calendar, such as 2024-06, instead of --from and --to.
-    #[arg(long, value_name = "MONTH", conflicts_with_all = ["from", "to"])]
-    pub month: Option<String>,
-    /// Energy of single units: `interval_start_utc,unit,energy_mwh`; units are cohorts or
-    /// machine addresses. Without it the site's best machines are taken to have run first.
-    #[arg(long, value_name = "FILE")]
-    pub units: Option<PathBuf>,
-    /// Day-ahead positions: `interval_start_utc,mw[,price]`, bought above zero.
-    #[arg(long, value_name = "FILE")]
-    pub day_ahead: Option<PathBuf>,
-    /// Capacity awards: `interval_start_utc,product,mw[,price]`.
-    #[arg(long, value_name = "FILE")]
-    pub awards: Option<PathBuf>,
-    /// Capacity called for: `start_utc,end_utc,product,mw`.
-    #[arg(long, value_name = "FILE")]
-    pub deployments: Option<PathBuf>,
-    /// Base points: `interval_start_utc,mw`.
-    #[arg(long, value_name = "FILE")]
-    pub base_points: Option<PathBuf>,
-    /// Coincident peaks: `interval_start_utc`; or use --load.
-    #[arg(long, value_name = "FILE")]
-    pub peaks: Option<PathBuf>,
-    /// System load in which coincident peaks are found, as a market publishes it.
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "peaks")]
-    pub load: Vec<PathBuf>,
-    /// Price of the fixed-strike comparison, such as "95 USD/MWh"; by default the site's own.
-    #[arg(long, value_name = "PRICE")]
-    pub strike: Option<String>,
-    /// How it is printed.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub format: Format,
-    /// Also writes a page to print, with charts.
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-    /// A published result as a scale check instead: riot-2023, on prices given with --prices.
-    #[arg(long, value_name = "NAME")]
-    pub case: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -30,7 +30,15 @@ pub type Told = (Time, Hashprice);
 /// # Errors
 /// When a file that holds them cannot be read, or an address does not answer.
 pub fn hashprices(loaded: &Loaded, fetching: Fetching) -> anyhow::Result<Vec<Told>> {
-    let rows = match &loaded.hashprice {
+    Ok(in_market_currency(&paid(loaded, fetching)?, &loaded.worth.fx))
+}
+
+/// The hash prices of a configuration in the currency the work is paid in.
+///
+/// # Errors
+/// As [`hashprices`].
+pub fn paid(loaded: &Loaded, fetching: Fetching) -> anyhow::Result<Vec<Hashprice>> {
+    Ok(match &loaded.hashprice {
         HashpriceSource::NotNeeded => Vec::new(),
         HashpriceSource::Constant(money) => {
             vec![Hashprice { per_ph_day: *money, known_at: Time::MIN }]
@@ -48,8 +56,7 @@ pub fn hashprices(loaded: &Loaded, fetching: Fetching) -> anyhow::Result<Vec<Tol
         HashpriceSource::Address { base, currency } => {
             fetch(&mut Mempool::new(base, currency)).context("failed to fetch the hash prices")?
         }
-    };
-    Ok(in_market_currency(&rows, &loaded.worth.fx))
+    })
 }
 
 fn fetch(mempool: &mut Mempool) -> anyhow::Result<Vec<Hashprice>> {

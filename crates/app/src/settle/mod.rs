@@ -7,6 +7,7 @@
 pub mod html;
 mod print;
 mod report;
+mod worth;
 
 pub use report::{Correction, Full, Gathered, Names, Report, Strike};
 
