@@ -71,7 +71,7 @@ impl<'a> Fleet<'a> {
         let mut work = self.asleep(span);
         for step in &self.steps {
             let taken = Power(left.0.min(step.power.0));
-            left = left - taken;
+            left -= taken;
             self.add(&mut work, step, taken, span);
         }
         work
