@@ -35,7 +35,7 @@ pub fn parse_with(market: &str, options: &Options, bytes: &[u8]) -> Result<Parse
 pub fn show(parsed: &Result<Parsed, FeedError>) -> String {
     let parsed = match parsed {
         Ok(parsed) => parsed,
-        Err(e) => return e.sentence(),
+        Err(e) => return told(e),
     };
     let mut text = format!("{} {:?}\n", parsed.kind, parsed.series[0].kind);
     for (point, row) in parsed.rows() {
@@ -47,6 +47,11 @@ pub fn show(parsed: &Result<Parsed, FeedError>) -> String {
         text += &format!("note: {}\n", note.text.replace("; ", ";\n    ").replace(", ", ",\n    "));
     }
     text
+}
+
+/// The sentence of a refusal, without the long list of what would not have been refused.
+pub fn told(refusal: &FeedError) -> String {
+    refusal.sentence().replace(&parsing::known_kinds(), "KINDS")
 }
 
 /// Quarter hours from a moment on, written as ERCOT would, and the rows they are.
