@@ -76,8 +76,8 @@ fn damaged(name: &str, e: XlsxError) -> FeedError {
     FeedError::Damaged { file: name.to_owned(), container: "workbook", source: Box::new(e) }
 }
 
-/// A sheet on its way into CSV: a line for each row, an empty one for each row without cells,
-/// so that a line's number is the row's.
+/// A sheet on its way into CSV: a line for each row, also for one without cells, so that a
+/// line's number is the row's.
 pub(super) struct SheetText<'a, R: Read + Seek> {
     cells: XlsxCellReader<'a, R>,
     epoch: i64,
@@ -110,7 +110,8 @@ impl<R: Read + Seek> SheetText<'_, R> {
                 return Err(io::Error::other("its cells are not in the order of a sheet"));
             }
             if row > self.row {
-                self.out.push('\n');
+                // A line with nothing in it would not be counted by what reads it.
+                self.out.push_str(if self.out.is_empty() { ",\n" } else { "\n" });
                 self.row += 1;
                 self.ahead = Some(cell);
                 return Ok(());

@@ -53,13 +53,22 @@ impl<'a> RowReader<'a> {
         container: Container,
         text: &mut dyn BufRead,
     ) -> Result<(), FeedError> {
-        let mut reader =
-            csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(text);
+        let mut builder = csv::ReaderBuilder::new();
+        builder.flexible(true).has_headers(false);
+        // A carriage return is trimmed off its cell, so that lines are counted by their feeds.
+        builder.terminator(csv::Terminator::Any(b'\n'));
+        let mut reader = builder.from_reader(text);
         let mut record = ByteRecord::new();
-        let mut next = |record: &mut ByteRecord| {
-            reader.read_byte_record(record).map_err(|e| unread(file, container, e))
-        };
         let sheet = container == Container::Workbook;
+        let mut next = |record: &mut ByteRecord| {
+            loop {
+                let more = reader.read_byte_record(record);
+                let more = more.map_err(|e| unread(file, container, e))?;
+                if !more || !(is_blank(record) && (sheet || record.len() == 1)) {
+                    return Ok(more);
+                }
+            }
+        };
         let found = if sheet {
             self.sheet_header(file, &mut record, &mut next)?
         } else {
@@ -69,9 +78,6 @@ impl<'a> RowReader<'a> {
         let held = self.agree(file, &layout)?;
         self.collector.ignored(file, &layout.ignored, layout.ignored_because);
         while next(&mut record)? {
-            if sheet && is_blank(&record) {
-                continue;
-            }
             let width = layout.names.len();
             if sheet {
                 fit(&mut record, width);
@@ -125,9 +131,6 @@ impl<'a> RowReader<'a> {
         // What is wrong with the row that comes nearest to a header: the fullest one.
         let mut nearest: Option<(usize, FeedError)> = None;
         while next(record)? {
-            if is_blank(record) {
-                continue;
-            }
             rows += 1;
             if rows <= PREAMBLE_ROWS_MAX {
                 let refusal = match Layout::of(file, &unpadded(record), self.options) {

@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod common;
+mod ercot;
 mod follow;
 mod parse;
 mod real;
+mod settlement;
+mod workbook;

@@ -15,7 +15,7 @@ fn check_for(point: (&str, &str), text: &str) -> String {
     show(&parse_for("ercot", Some(settlement_point(point.0, point.1)), text.as_bytes()))
 }
 
-const ZONES: &str = "\
+pub const ZONES: &str = "\
 DeliveryDate,DeliveryHour,DeliveryInterval,SettlementPointName,SettlementPointType,\
 SettlementPointPrice,DSTFlag
 04/10/2025,19,2,HB_WEST,HU,33.53,N
@@ -334,7 +334,8 @@ proptest::proptest! {
         let from = Time::from_seconds(i64::from(first_day) * 86_400);
         let (text, want) = crate::common::render_np6_905(&market, from, &prices);
         let got = parse("ercot", text.as_bytes()).unwrap();
-        let want = vec![Series { point: settlement_point("LZ_WEST", "LZ"), kind: SeriesKind::Settlement, rows: want }];
+        let point = settlement_point("LZ_WEST", "LZ");
+        let want = vec![Series { point, kind: SeriesKind::Settlement, rows: want }];
         assert_eq!(got.series, want);
     }
 
