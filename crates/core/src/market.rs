@@ -137,25 +137,9 @@ impl FeedBook {
     /// past runs weighted by the seconds they were in force, the last one held to the end.
     #[must_use]
     pub fn expected_from_runs(&self, now: Time, settle_step: Span) -> Option<Expected> {
-        let interval = now.interval(settle_step);
-        let last = self.runs.iter().rev().find(|r| r.interval.start <= now)?;
-        let mut weighted: i128 = 0;
-        let mut until = interval.end;
-        for run in self.runs.iter().rev().filter(|r| r.interval.start <= now) {
-            let from = run.interval.start.max(interval.start);
-            if from < until {
-                weighted += i128::from(run.price.0) * i128::from(until.since(from).0);
-                until = from;
-            }
-            if until <= interval.start {
-                break;
-            }
-        }
-        // A gap before the first known run is filled with that run: nothing better is known.
-        let missing = until.since(interval.start).0.max(0);
-        let first = self.runs.iter().find(|r| r.interval.end > interval.start).unwrap_or(last);
-        weighted += i128::from(first.price.0) * i128::from(missing);
-        let price = Price(to_i64(div_half_even(weighted, i128::from(interval.length().0))));
+        let past = self.runs.iter().filter(|r| r.interval.start <= now);
+        let last = past.clone().next_back()?;
+        let price = time_weighted(past, now.interval(settle_step))?;
         let age = now.since(last.known_at);
         Some(Expected { price, latest: last.price, basis: Basis::RunningMean, age })
     }
@@ -193,6 +177,41 @@ impl FeedBook {
     pub fn settled(&self, start: Time) -> Option<PriceRow> {
         self.settlements.iter().rev().find(|r| r.interval.start == start).copied()
     }
+}
+
+/// Mean price of an interval from its dispatch runs in time order, each weighted by the time it
+/// was in force: from its stamp to the next one's, the last to the interval's end. `None` where
+/// no run starts before that end.
+///
+/// ```text
+///   12:00        12:05        12:10        12:15
+///     |---- 21 ----|---- 23 ----|-- 9000 ----|     mean 3014.67
+/// ```
+#[must_use]
+pub fn time_weighted<'a>(
+    runs: impl DoubleEndedIterator<Item = &'a PriceRow>,
+    interval: Interval,
+) -> Option<Price> {
+    let mut weighted: i128 = 0;
+    let mut until = interval.end;
+    let mut earliest = None;
+    for run in runs.rev() {
+        let from = run.interval.start.max(interval.start);
+        if run.interval.start < interval.end {
+            earliest = Some(run.price);
+        }
+        if from < until {
+            weighted += i128::from(run.price.0) * i128::from(until.since(from).0);
+            until = from;
+        }
+        if until <= interval.start {
+            break;
+        }
+    }
+    // A gap before the first known run is filled with that run: nothing better is known.
+    let missing = until.since(interval.start).0.max(0);
+    weighted += i128::from(earliest?.0) * i128::from(missing);
+    Some(Price(to_i64(div_half_even(weighted, i128::from(interval.length().0)))))
 }
 
 fn insert(rows: &mut VecDeque<PriceRow>, row: PriceRow, max: usize) {
@@ -237,6 +256,18 @@ mod tests {
         book.take(PriceKind::Dispatch, &rows, late);
         let got = book.expected_from_runs(late, Span::minutes(15)).unwrap();
         assert_eq!(got.price.to_string(), "2345.17/MWh");
+        let interval = Interval::starting(Time::from_seconds(base), Span::minutes(15));
+        let mean = time_weighted(rows.iter(), interval).unwrap();
+        assert_eq!(mean, got.price);
+        // The published price less the mean is the adder of the whole system.
+        let published = Price(2_398_100_000);
+        let rounded = |p: Price| div_half_even(i128::from(p.0), 100_000);
+        assert_eq!((rounded(mean), rounded(published - mean)), (23_452, 529));
+        assert_eq!(time_weighted(rows[..0].iter(), interval), None);
+        // A run from after the interval prices nothing in it.
+        let after = [run(base + 900, 1)];
+        assert_eq!(time_weighted(after.iter(), interval), None);
+        assert_eq!(time_weighted(rows.iter().chain(&after), interval), Some(mean));
         // Before the jump the same interval looked far cheaper: runs still unknown are unseen.
         let mut early = FeedBook::default();
         let now = Time::from_seconds(base + 400);

@@ -1,7 +1,11 @@
 //! What a file is packed in, recognised by its first bytes, unpacked as a bounded stream.
 
+mod salvage;
+mod workbook;
+
 use crate::error::FeedError;
 use crate::limits::{INNER_ZIP_BYTES_MAX, UNPACKED_BYTES_MAX, ZIP_DEPTH_MAX, ZIP_ENTRIES_MAX};
+use salvage::Salvage;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 
 /// What a file is packed in.
@@ -15,6 +19,8 @@ pub enum Container {
     Zstd,
     /// A zip of one or more files.
     Zip,
+    /// A workbook; its sheets come out as CSV.
+    Workbook,
 }
 
 impl Container {
@@ -37,6 +43,7 @@ impl Container {
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
             Self::Zip => "zip",
+            Self::Workbook => "workbook",
         }
     }
 }
@@ -45,119 +52,220 @@ impl Container {
 pub type Take<'a> = dyn FnMut(&str, Container, &mut dyn BufRead) -> Result<(), FeedError> + 'a;
 
 /// Unpacks an input and hands each text in it to `take`; a zip hands over its files in their
-/// order, leaving out folders and the XML twins of ERCOT's reports.
+/// order, leaving out folders and the XML twins of ERCOT's reports, and a workbook its sheets,
+/// each written as CSV. Returns one sentence for each zip that was read without its directory.
 ///
 /// # Errors
 /// What `take` says, and [`FeedError`] when the packing is cut short, damaged or too large.
-pub fn unpack<R: Read + Seek>(name: &str, input: R, take: &mut Take<'_>) -> Result<(), FeedError> {
-    let mut budget = UNPACKED_BYTES_MAX;
-    unpack_within(name, input, &mut budget, 0, take)
-}
-
-fn unpack_within<R: Read + Seek>(
-    name: &str,
-    mut input: R,
-    budget: &mut u64,
-    depth: usize,
-    take: &mut Take<'_>,
-) -> Result<(), FeedError> {
-    let mut magic = [0u8; 4];
-    let mut have = 0;
-    let start = input.stream_position().map_err(|e| failed(name, Container::Plain, e))?;
-    loop {
-        match input.read(&mut magic[have..]) {
-            Ok(0) => break,
-            Ok(n) => have += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(failed(name, Container::Plain, e)),
-        }
-    }
-    input.seek(SeekFrom::Start(start)).map_err(|e| failed(name, Container::Plain, e))?;
-    let container = Container::of(&magic[..have]);
-    match container {
-        Container::Plain => stream(name, container, input, budget, take),
-        Container::Gzip => {
-            stream(name, container, flate2::read::MultiGzDecoder::new(input), budget, take)
-        }
-        Container::Zstd => {
-            let decoder =
-                zstd::stream::read::Decoder::new(input).map_err(|e| failed(name, container, e))?;
-            stream(name, container, decoder, budget, take)
-        }
-        Container::Zip => unzip(name, input, budget, depth, take),
-    }
-}
-
-fn stream<R: Read>(
-    name: &str,
-    container: Container,
-    reader: R,
-    budget: &mut u64,
-    take: &mut Take<'_>,
-) -> Result<(), FeedError> {
-    let bounded = Bounded { reader, left: budget };
-    take(name, container, &mut BufReader::with_capacity(1 << 16, bounded))
-}
-
-fn unzip<R: Read + Seek>(
+pub fn unpack<R: Read + Seek>(
     name: &str,
     input: R,
-    budget: &mut u64,
-    depth: usize,
     take: &mut Take<'_>,
-) -> Result<(), FeedError> {
-    let whole = |what: String, mend: &str| FeedError::Whole {
-        file: name.to_owned(),
-        what,
-        mend: mend.to_owned(),
-    };
-    let mut archive = zip::ZipArchive::new(input).map_err(|e| zip_failed(name, e))?;
-    if archive.len() > ZIP_ENTRIES_MAX {
-        let what = format!("the zip has {} files", archive.len());
-        return Err(whole(what, "split it into smaller ones"));
-    }
-    if archive.index_for_name("[Content_Types].xml").is_some() {
-        return Err(whole("it is a workbook".into(), "save its sheet as CSV, or fetch the CSV"));
-    }
-    let mut taken = 0usize;
-    for index in 0..archive.len() {
-        let mut entry = archive.by_index(index).map_err(|e| zip_failed(name, e))?;
-        let inner = String::from_utf8_lossy(entry.name_raw()).into_owned();
-        let lower = inner.to_ascii_lowercase();
-        // ERCOT packs each report twice, and the XML twin says the same again.
-        if entry.is_dir() || lower.contains("_xml") || lower.ends_with(".xml") {
-            continue;
+) -> Result<Vec<String>, FeedError> {
+    let mut unpacker = Unpacker { budget: UNPACKED_BYTES_MAX, take, told: Vec::new() };
+    unpacker.unpack(name, input, 0)?;
+    Ok(unpacker.told)
+}
+
+/// One input on its way out of its packing.
+struct Unpacker<'t, 'f> {
+    budget: u64,
+    take: &'t mut Take<'f>,
+    told: Vec<String>,
+}
+
+impl Unpacker<'_, '_> {
+    fn unpack<R: Read + Seek>(
+        &mut self,
+        name: &str,
+        mut input: R,
+        depth: usize,
+    ) -> Result<(), FeedError> {
+        let mut magic = [0u8; 4];
+        let mut have = 0;
+        let start = input.stream_position().map_err(|e| failed(name, Container::Plain, e))?;
+        loop {
+            match input.read(&mut magic[have..]) {
+                Ok(0) => break,
+                Ok(n) => have += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(failed(name, Container::Plain, e)),
+            }
         }
+        input.seek(SeekFrom::Start(start)).map_err(|e| failed(name, Container::Plain, e))?;
+        if magic == OLD_WORKBOOK {
+            let what = "it is a workbook of the format before 2007";
+            return Err(whole(name, what.into(), "save it as .xlsx or CSV"));
+        }
+        let container = Container::of(&magic[..have]);
+        match container {
+            Container::Gzip => {
+                self.stream(name, container, flate2::read::MultiGzDecoder::new(input))
+            }
+            Container::Zstd => {
+                let decoder = zstd::stream::read::Decoder::new(input)
+                    .map_err(|e| failed(name, container, e))?;
+                self.stream(name, container, decoder)
+            }
+            Container::Zip => self.unzip(name, input, depth),
+            Container::Plain | Container::Workbook => self.stream(name, container, input),
+        }
+    }
+
+    fn stream<R: Read>(
+        &mut self,
+        name: &str,
+        container: Container,
+        reader: R,
+    ) -> Result<(), FeedError> {
+        let bounded = Bounded { reader, left: &mut self.budget };
+        (self.take)(name, container, &mut BufReader::with_capacity(1 << 16, bounded))
+    }
+
+    fn unzip<R: Read + Seek>(
+        &mut self,
+        name: &str,
+        mut input: R,
+        depth: usize,
+    ) -> Result<(), FeedError> {
+        let mut archive = match zip::ZipArchive::new(&mut input) {
+            Ok(archive) => archive,
+            Err(e) => {
+                let refusal = zip_failed(name, e);
+                return self.salvage(name, &mut input, depth, refusal);
+            }
+        };
+        if archive.len() > ZIP_ENTRIES_MAX {
+            return Err(too_many(name));
+        }
+        if archive.index_for_name("[Content_Types].xml").is_some() {
+            workbook::check(name, &mut archive)?;
+            drop(archive);
+            return self.sheets(name, input);
+        }
+        let mut taken = 0usize;
+        for index in 0..archive.len() {
+            let entry = archive.by_index(index).map_err(|e| zip_failed(name, e))?;
+            let inner = String::from_utf8_lossy(entry.name_raw()).into_owned();
+            if entry.is_dir() || is_twin(&inner) {
+                continue;
+            }
+            taken += 1;
+            self.entry(name, &inner, entry, depth)?;
+        }
+        if taken == 0 {
+            return Err(whole(
+                name,
+                "the zip has no CSV file".into(),
+                "fetch the CSV, not the XML",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Takes one file out of a zip: a text as it is, a zip or workbook by way of memory.
+    fn entry(
+        &mut self,
+        name: &str,
+        inner: &str,
+        entry: impl Read,
+        depth: usize,
+    ) -> Result<(), FeedError> {
         let label = format!("{name}:{inner}");
-        taken += 1;
-        if !has_extension(&lower, "zip") {
-            stream(&label, Container::Zip, entry, budget, take)?;
-            continue;
+        let zipped = has_extension(inner, "zip");
+        if !zipped && !["xlsx", "xlsm"].iter().any(|e| has_extension(inner, e)) {
+            return self.stream(&label, Container::Zip, entry);
         }
-        if depth + 1 >= ZIP_DEPTH_MAX {
+        if zipped && depth + 1 >= ZIP_DEPTH_MAX {
             let what = format!("`{inner}` is a zip too deep inside zips");
-            return Err(whole(what, "unpack the outer one first"));
+            return Err(whole(name, what, "unpack the outer one first"));
         }
-        let mut bytes = Vec::new();
-        let read = entry.by_ref().take(INNER_ZIP_BYTES_MAX + 1).read_to_end(&mut bytes);
-        read.map_err(|e| failed(&label, Container::Zip, e))?;
-        if bytes.len() as u64 > INNER_ZIP_BYTES_MAX {
-            let what = format!("`{inner}` has more than {INNER_ZIP_BYTES_MAX} bytes");
-            return Err(whole(what, "unpack the outer one first"));
+        let bytes = held(name, inner, entry)?;
+        self.unpack(&label, Cursor::new(bytes), depth + 1)
+    }
+
+    fn sheets<R: Read + Seek>(&mut self, name: &str, input: R) -> Result<(), FeedError> {
+        let mut book = workbook::Book::open(name, input)?;
+        for sheet in book.sheets() {
+            let label = format!("{name}:{sheet}");
+            let text = book.text(&label, &sheet)?;
+            self.stream(&label, Container::Workbook, text)?;
         }
-        unpack_within(&label, Cursor::new(bytes), budget, depth + 1, take)?;
+        Ok(())
     }
-    if taken == 0 {
-        return Err(whole("the zip has no CSV file".into(), "fetch the CSV, not the XML"));
+
+    /// Reads a zip whose directory is unusable by the headers before each file, as ERCOT posts
+    /// one now and then. `refusal` stands when these do not lead through all files either.
+    fn salvage<R: Read + Seek>(
+        &mut self,
+        name: &str,
+        input: &mut R,
+        depth: usize,
+        refusal: FeedError,
+    ) -> Result<(), FeedError> {
+        if input.rewind().is_err() {
+            return Err(refusal);
+        }
+        let mut headers = Salvage::new(BufReader::new(input));
+        let mut taken = 0usize;
+        loop {
+            let Ok(next) = headers.next_file() else { return Err(refusal) };
+            let Some((inner, bytes)) = next else { break };
+            if inner.ends_with('/') || is_twin(&inner) {
+                continue;
+            }
+            taken += 1;
+            if taken > ZIP_ENTRIES_MAX {
+                return Err(too_many(name));
+            }
+            self.entry(name, &inner, bytes.as_slice(), depth)?;
+        }
+        if taken == 0 {
+            return Err(refusal);
+        }
+        self.told.push(format!(
+            "{name}: the zip's directory is damaged; its files were whole and were read without it: \
+             {taken}"
+        ));
+        Ok(())
     }
-    Ok(())
+}
+
+/// First bytes of a workbook as it was before 2007.
+const OLD_WORKBOOK: [u8; 4] = [0xd0, 0xcf, 0x11, 0xe0];
+
+/// ERCOT packs each report twice, and the XML twin says the same again.
+fn is_twin(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    lower.contains("_xml") || has_extension(&lower, "xml")
+}
+
+/// The bytes of a file that has to be held in memory.
+fn held(name: &str, inner: &str, mut entry: impl Read) -> Result<Vec<u8>, FeedError> {
+    let mut bytes = Vec::new();
+    let read = entry.by_ref().take(INNER_ZIP_BYTES_MAX + 1).read_to_end(&mut bytes);
+    read.map_err(|e| failed(&format!("{name}:{inner}"), Container::Zip, e))?;
+    if bytes.len() as u64 > INNER_ZIP_BYTES_MAX {
+        let what = format!("`{inner}` has more than {INNER_ZIP_BYTES_MAX} bytes");
+        return Err(whole(name, what, "unpack the outer one first"));
+    }
+    Ok(bytes)
+}
+
+fn too_many(name: &str) -> FeedError {
+    let what = format!("the zip has more than {ZIP_ENTRIES_MAX} files");
+    whole(name, what, "split it into smaller ones")
+}
+
+pub(crate) fn whole(name: &str, what: String, mend: &str) -> FeedError {
+    FeedError::Whole { file: name.to_owned(), what, mend: mend.to_owned() }
 }
 
 fn has_extension(name: &str, extension: &str) -> bool {
     std::path::Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case(extension))
 }
 
-fn zip_failed(name: &str, e: zip::result::ZipError) -> FeedError {
+pub(crate) fn zip_failed(name: &str, e: zip::result::ZipError) -> FeedError {
     match e {
         zip::result::ZipError::Io(e) => failed(name, Container::Zip, e),
         // The directory of a zip is at its end: without one the end is missing.

@@ -6,6 +6,14 @@ use headgate_core::time::Span;
 pub const UNPACKED_BYTES_MAX: u64 = 1 << 30;
 /// Most bytes of a zip inside a zip, which has to be held in memory.
 pub const INNER_ZIP_BYTES_MAX: u64 = 64 << 20;
+/// Most bytes of a workbook once unpacked; an ERCOT year of all hubs and zones has 0.3 GB.
+pub const WORKBOOK_BYTES_MAX: u64 = 1 << 30;
+/// Most bytes of a part of a workbook that is held in memory: its texts, its styles.
+pub const WORKBOOK_PART_BYTES_MAX: u64 = 64 << 20;
+/// Rows of a sheet, title and remarks, in which its header may be.
+pub const PREAMBLE_ROWS_MAX: usize = 10;
+/// Most rows of a sheet or file that holds remarks and may be passed over.
+pub const REMARK_ROWS_MAX: usize = 100;
 /// Zips inside zips that are opened: an archive download is a zip of zips.
 pub const ZIP_DEPTH_MAX: usize = 2;
 /// Most files in one zip.
@@ -14,6 +22,8 @@ pub const ZIP_ENTRIES_MAX: usize = 20_000;
 pub const ROWS_MAX: usize = 20_000_000;
 /// Most settlement points of one input; a full nodal file has some 18,000.
 pub const POINTS_MAX: usize = 50_000;
+/// Most buses of a network map; ERCOT's has some 18,000.
+pub const MAPPINGS_MAX: usize = 500_000;
 /// Most columns of a header.
 pub const COLUMNS_MAX: usize = 20_000;
 /// Local hours whose offset is remembered; ten years.

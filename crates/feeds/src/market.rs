@@ -43,7 +43,7 @@ pub enum KnownAt {
     Local {
         /// Second of the local day.
         second: u32,
-        /// How many days before.
+        /// How many days before; negative for days after.
         days_before: i32,
     },
 }
@@ -70,12 +70,15 @@ pub struct Market {
     pub settle_step: Span,
     /// Step of the day-ahead market; `None` where there is none.
     pub day_ahead_step: Option<Span>,
+    /// Step of published loads; `None` where none are read.
+    pub load_step: Option<Span>,
     /// Which edge of a dispatch interval the market's stamps name.
     pub stamp: Edge,
     zone: TimeZone,
     dispatch_known: KnownAt,
     settlement_known: KnownAt,
     day_ahead_known: Option<KnownAt>,
+    load_known: Option<KnownAt>,
     caps: Dated,
     floors: Dated,
 }
@@ -189,14 +192,24 @@ impl Market {
             PriceKind::Settlement => self.settlement_known,
             PriceKind::DayAhead => self.day_ahead_known?,
         };
-        Some(match rule {
+        Some(self.moment_of(rule, interval))
+    }
+
+    /// When the load of an interval could be known; `None` where the market has no such rule.
+    #[must_use]
+    pub fn load_known_at(&self, interval: Interval) -> Option<Time> {
+        self.load_known.map(|rule| self.moment_of(rule, interval))
+    }
+
+    fn moment_of(&self, rule: KnownAt, interval: Interval) -> Time {
+        match rule {
             KnownAt::After { after, of: Edge::Start } => interval.start + after,
             KnownAt::After { after, of: Edge::End } => interval.end + after,
             KnownAt::Local { second, days_before } => {
                 let (day, _) = local::local_of(&self.zone, interval.start);
                 local_moment(&self.zone, day - days_before, second)
             }
-        })
+        }
     }
 
     /// Whether a price lies beyond what the rules of its date let expect. Such a price is kept
@@ -235,6 +248,7 @@ struct Raw {
     dispatch_step: String,
     settle_step: String,
     day_ahead_step: Option<String>,
+    load_step: Option<String>,
     stamp: Edge,
     cap_tolerance: Option<String>,
     floor_tolerance: Option<String>,
@@ -251,6 +265,7 @@ struct RawKnown {
     dispatch: RawRule,
     settlement: RawRule,
     day_ahead: Option<RawRule>,
+    load: Option<RawRule>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -260,6 +275,7 @@ struct RawRule {
     of: Option<Edge>,
     at: Option<String>,
     days_before: Option<i32>,
+    days_after: Option<i32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -293,29 +309,23 @@ impl Raw {
             let mend = "make it dispatch_step or a multiple of it".to_owned();
             return Err(("settle_step".into(), what, mend));
         }
-        let day_ahead_step = match &self.day_ahead_step {
-            None => None,
-            Some(text) => Some(step("day_ahead_step", text)?),
-        };
-        if day_ahead_step.is_some() != self.known_at.day_ahead.is_some() {
-            let what = "day_ahead_step and known_at.day_ahead belong together".to_owned();
-            return Err(("day_ahead_step".into(), what, "write both or neither".into()));
-        }
-        let day_ahead_known = match &self.known_at.day_ahead {
-            None => None,
-            Some(rule) => Some(rule.check("known_at.day_ahead")?),
-        };
+        let (day_ahead_step, day_ahead_known) =
+            pair("day_ahead", self.day_ahead_step.as_ref(), self.known_at.day_ahead.as_ref())?;
+        let (load_step, load_known) =
+            pair("load", self.load_step.as_ref(), self.known_at.load.as_ref())?;
         let caps = dated("cap", &self.cap, &self.cap_tolerance, &currency, &zone)?;
         let floors = dated("floor", &self.floor, &self.floor_tolerance, &currency, &zone)?;
         Ok(Market {
             dispatch_known: self.known_at.dispatch.check("known_at.dispatch")?,
             settlement_known: self.known_at.settlement.check("known_at.settlement")?,
             day_ahead_known,
+            load_known,
             name: self.name,
             currency,
             dispatch_step,
             settle_step,
             day_ahead_step,
+            load_step,
             stamp: self.stamp,
             zone,
             caps,
@@ -328,18 +338,42 @@ impl RawRule {
     fn check(&self, name: &str) -> Result<KnownAt, KeyError> {
         let mend = "write { after = \"20 s\", of = \"start\" } or \
                     { at = \"13:30\", days_before = 1 }";
-        match (&self.after, self.of, &self.at, self.days_before) {
+        let days = match (self.days_before, self.days_after) {
+            (days, None) => days,
+            (None, Some(after)) => Some(-after),
+            _ => return key(name, mend, Err("it has days before and days after".into())),
+        };
+        match (&self.after, self.of, &self.at, days) {
             (Some(after), Some(of), None, None) => {
                 let after = key(name, mend, quantity::span(after))?;
                 Ok(KnownAt::After { after, of })
             }
-            (None, None, Some(at), Some(days_before)) if (0..=7).contains(&days_before) => {
+            (None, None, Some(at), Some(days_before)) if (-7..=7).contains(&days_before) => {
                 let clock = local::clock(at.as_bytes()).filter(|(_, nanos)| *nanos == 0);
                 let read = clock.ok_or_else(|| format!("`{at}` is no time of day"));
                 let (second, _) = key(name, mend, read)?;
                 Ok(KnownAt::Local { second, days_before })
             }
             _ => key(name, mend, Err("it is neither of the two forms".into())),
+        }
+    }
+}
+
+/// Step and rule of a kind that a market may lack: both or neither.
+fn pair(
+    name: &str,
+    length: Option<&String>,
+    rule: Option<&RawRule>,
+) -> Result<(Option<Span>, Option<KnownAt>), KeyError> {
+    let (length_key, rule_key) = (format!("{name}_step"), format!("known_at.{name}"));
+    match (length, rule) {
+        (None, None) => Ok((None, None)),
+        (Some(length), Some(rule)) => {
+            Ok((Some(step(&length_key, length)?), Some(rule.check(&rule_key)?)))
+        }
+        _ => {
+            let what = format!("{length_key} and {rule_key} belong together");
+            Err((length_key, what, "write both or neither".into()))
         }
     }
 }

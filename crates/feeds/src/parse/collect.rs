@@ -1,17 +1,39 @@
 //! Rows into series: one row an interval, in time order, with notes on what was odd.
 
-use super::{Note, NoteKind, Series, SeriesKind};
+use super::{FileKind, LoadRow, LoadSeries, Mapping, Note, NoteKind, Parsed, Series, SeriesKind};
 use crate::error::{FeedError, shown};
-use crate::limits::{NAMES_SHOWN_MAX, POINTS_MAX, ROWS_MAX};
+use crate::limits::{MAPPINGS_MAX, NAMES_SHOWN_MAX, POINTS_MAX, ROWS_MAX};
 use crate::market::{Beyond, Market};
 use headgate_core::market::{PriceKind, PriceRow, SettlementPoint};
 use headgate_core::time::{Interval, Span, Time};
-use headgate_core::units::Price;
+use headgate_core::units::{Power, Price};
 use std::collections::{BTreeSet, HashMap};
 
 /// A dispatch run is missing when the next one is this many steps away: extra runs and late
 /// ones are ordinary.
 const RUN_GAP_STEPS: i64 = 3;
+
+/// What an input holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    /// Money by interval.
+    Prices(SeriesKind),
+    /// Power by interval.
+    Loads,
+    /// The network.
+    Map,
+}
+
+impl Held {
+    /// Length of an interval; `None` where the market has no such kind, or a map has none.
+    pub fn step(self, market: &Market) -> Option<Span> {
+        match self {
+            Self::Prices(kind) => market.step(kind.paced_by()),
+            Self::Loads => market.load_step,
+            Self::Map => None,
+        }
+    }
+}
 
 /// Gathers rows by point.
 pub(super) struct Collector<'a> {
@@ -19,6 +41,8 @@ pub(super) struct Collector<'a> {
     index: HashMap<Vec<u8>, usize>,
     key: Vec<u8>,
     series: Vec<Series>,
+    loads: Vec<LoadSeries>,
+    map: Vec<Mapping>,
     rows: usize,
     known: Option<(PriceKind, Interval, Time)>,
     beyond: Option<Extreme>,
@@ -45,6 +69,8 @@ impl<'a> Collector<'a> {
             index: HashMap::new(),
             key: Vec::new(),
             series: Vec::new(),
+            loads: Vec::new(),
+            map: Vec::new(),
             rows: 0,
             known: None,
             beyond: None,
@@ -60,29 +86,108 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Tells of columns that are no points.
-    pub fn ignored(&mut self, file: &str, columns: &[String]) {
-        if columns.is_empty() {
-            return;
+    /// Tells of columns that were left out, and why.
+    pub fn ignored(&mut self, file: &str, columns: &[String], because: &str) {
+        if let Some(names) = listed(columns) {
+            let text = format!("{file}: {names} left out: {because}");
+            let count = columns.len() as u64;
+            self.notes.push(Note { kind: NoteKind::ColumnIgnored, count, text });
         }
-        let names: Vec<String> = columns
-            .iter()
-            .take(NAMES_SHOWN_MAX)
-            .map(|c| format!("`{}`", shown(c.as_bytes())))
-            .collect();
-        let more = if columns.len() > names.len() { " and more" } else { "" };
-        let text =
-            format!("{file}: {}{more} left out: a point is named in capitals", names.join(", "));
-        self.notes.push(Note { kind: NoteKind::ColumnIgnored, count: columns.len() as u64, text });
     }
 
-    /// Takes one row in.
+    /// Tells of sheets and files that were passed over.
+    pub fn beside(&mut self, file: &str, names: &[String]) {
+        if let Some(listed) = listed(names) {
+            let text = format!("{file}: passed over, because they hold no data known: {listed}");
+            let count = names.len() as u64;
+            self.notes.push(Note { kind: NoteKind::Remark, count, text });
+        }
+    }
+
+    /// Takes one row in, known by the market's rule.
     pub fn push(
+        &mut self,
+        point: (&str, &str),
+        held: Held,
+        interval: Interval,
+        price: Price,
+    ) -> Result<(), Refusal> {
+        let Held::Prices(kind) = held else { unreachable!("loads and maps have no prices") };
+        let known_at = match self.known {
+            // The points of one interval come in a row, and the calendar is slow.
+            Some((paced, last, known_at)) if last == interval && paced == kind.paced_by() => {
+                known_at
+            }
+            _ => {
+                let found = self.market.known_at(kind.paced_by(), interval);
+                let found = found.expect("a kind the market has not was refused at the header");
+                self.known.insert((kind.paced_by(), interval, found)).2
+            }
+        };
+        self.put(point, kind, PriceRow { interval, price, known_at })
+    }
+
+    /// Takes in a price that a run foresees: it is known when the run is.
+    pub fn push_foreseen(
+        &mut self,
+        point: (&str, &str),
+        interval: Interval,
+        price: Price,
+        run: Time,
+    ) -> Result<(), Refusal> {
+        let ran = Interval::starting(run, self.market.dispatch_step);
+        let found = self.market.known_at(PriceKind::Dispatch, ran);
+        let known_at = found.expect("a kind the market has not was refused at the header");
+        self.put(point, SeriesKind::LookAhead, PriceRow { interval, price, known_at })
+    }
+
+    /// Takes one row of a load in.
+    pub fn push_load(
+        &mut self,
+        zone: &str,
+        interval: Interval,
+        power: Power,
+    ) -> Result<(), Refusal> {
+        self.count_row()?;
+        let known_at = self.market.load_known_at(interval);
+        let known_at = known_at.expect("a market without loads was refused at the header");
+        let row = LoadRow { interval, power, known_at };
+        // There are some ten zones: a list is as quick as a map.
+        if let Some(load) = self.loads.iter_mut().find(|l| l.point.name == zone) {
+            load.rows.push(row);
+        } else if self.loads.len() >= POINTS_MAX {
+            return Err(too_many_points());
+        } else {
+            let point = SettlementPoint { name: zone.to_owned(), kind: "LOAD".to_owned() };
+            self.loads.push(LoadSeries { point, rows: vec![row] });
+        }
+        Ok(())
+    }
+
+    /// Takes one bus of the map in.
+    pub fn push_mapping(&mut self, mapping: Mapping) -> Result<(), Refusal> {
+        if self.map.len() >= MAPPINGS_MAX {
+            let what = format!("there are more than {MAPPINGS_MAX} buses");
+            return Err((what, "split the file".into()));
+        }
+        self.map.push(mapping);
+        Ok(())
+    }
+
+    fn count_row(&mut self) -> Result<(), Refusal> {
+        self.rows += 1;
+        if self.rows > ROWS_MAX {
+            let what = format!("there are more than {ROWS_MAX} rows");
+            return Err((what, "name the point wanted, or split the file".into()));
+        }
+        Ok(())
+    }
+
+    fn put(
         &mut self,
         (name, kind): (&str, &str),
         series_kind: SeriesKind,
-        interval: Interval,
-        price: Price,
+        row: PriceRow,
     ) -> Result<(), Refusal> {
         self.key.clear();
         self.key.extend_from_slice(name.as_bytes());
@@ -94,35 +199,17 @@ impl<'a> Collector<'a> {
             Some(at) => *at,
             None => self.open(name, kind, series_kind)?,
         };
-        self.rows += 1;
-        if self.rows > ROWS_MAX {
-            let what = format!("there are more than {ROWS_MAX} rows");
-            return Err((what, "name the point wanted, or split the file".into()));
+        self.count_row()?;
+        if let Some(bound) = self.market.beyond(row.interval.start, row.price) {
+            self.note_beyond(name, row.interval.start, row.price, bound);
         }
-        let known_at = match self.known {
-            // The points of one interval come in a row, and the calendar is slow.
-            Some((paced, last, known_at))
-                if last == interval && paced == series_kind.paced_by() =>
-            {
-                known_at
-            }
-            _ => {
-                let found = self.market.known_at(series_kind.paced_by(), interval);
-                let found = found.expect("a kind the market has not was refused at the header");
-                self.known.insert((series_kind.paced_by(), interval, found)).2
-            }
-        };
-        if let Some(bound) = self.market.beyond(interval.start, price) {
-            self.note_beyond(name, interval.start, price, bound);
-        }
-        self.series[at].rows.push(PriceRow { interval, price, known_at });
+        self.series[at].rows.push(row);
         Ok(())
     }
 
     fn open(&mut self, name: &str, kind: &str, series_kind: SeriesKind) -> Result<usize, Refusal> {
         if self.series.len() >= POINTS_MAX {
-            let what = format!("there are more than {POINTS_MAX} points");
-            return Err((what, "name the point wanted, or split the file".into()));
+            return Err(too_many_points());
         }
         let at = self.series.len();
         let point = SettlementPoint { name: name.to_owned(), kind: kind.to_owned() };
@@ -146,43 +233,42 @@ impl<'a> Collector<'a> {
     pub fn finish(
         mut self,
         file: &str,
-        kind: PriceKind,
+        kind: FileKind,
+        held: Held,
         wanted: Option<&SettlementPoint>,
-    ) -> Result<(Vec<Series>, Vec<Note>), FeedError> {
+    ) -> Result<Parsed, FeedError> {
         self.one_type(file, wanted)?;
-        if self.series.is_empty() {
+        if self.series.is_empty() && self.loads.is_empty() && self.map.is_empty() {
             return Err(self.nothing(file, wanted));
         }
         let mut series = std::mem::take(&mut self.series);
+        let mut loads = std::mem::take(&mut self.loads);
+        let mut map = std::mem::take(&mut self.map);
         series.sort_by(|a, b| (&a.point, a.kind).cmp(&(&b.point, b.kind)));
-        let (mut unordered, mut duplicates) = (0u64, 0u64);
-        let mut gaps = Gaps::new(self.market, kind);
+        loads.sort_by(|a, b| a.point.cmp(&b.point));
+        map.sort();
+        let mut order = Order::new(self.market, held);
         for one in &mut series {
-            let falls = one.rows.windows(2).filter(|w| w[1].interval.start < w[0].interval.start);
-            let falls = falls.count() as u64;
-            if falls > 0 {
-                unordered += falls;
-                one.rows.sort_by_key(|r| r.interval.start);
-            }
-            let before = one.rows.len();
-            // The sort keeps the file's order within an interval: the last one counts.
-            one.rows.dedup_by(|later, kept| {
-                let same = later.interval.start == kept.interval.start;
-                if same {
-                    *kept = *later;
-                }
-                same
-            });
-            duplicates += (before - one.rows.len()) as u64;
-            gaps.count(&one.rows);
+            // Several runs foresee one interval, and each of them counts.
+            let by_run = one.kind == SeriesKind::LookAhead;
+            let run = |r: &PriceRow| if by_run { r.known_at } else { Time::MIN };
+            order.set(&mut one.rows, |r| (run(r), r.interval));
+            one.rows.sort_by_key(|r| (r.interval.start, run(r)));
         }
-        self.tell(file, unordered, duplicates, &gaps);
+        for one in &mut loads {
+            order.set(&mut one.rows, |r| (Time::MIN, r.interval));
+        }
+        let buses = map.len();
+        map.dedup();
+        order.duplicates += (buses - map.len()) as u64;
+        self.tell(file, &order);
         self.notes.sort_by_key(|n| n.kind);
-        Ok((series, self.notes))
+        Ok(Parsed { file: file.to_owned(), kind, series, loads, map, notes: self.notes })
     }
 
-    fn tell(&mut self, file: &str, unordered: u64, duplicates: u64, gaps: &Gaps) {
+    fn tell(&mut self, file: &str, order: &Order) {
         let mut note = |kind, count, text| self.notes.push(Note { kind, count, text });
+        let (duplicates, unordered) = (order.duplicates, order.unordered);
         if duplicates > 0 {
             let text =
                 format!("{file}: rows that came again: {duplicates}; the last of each counts");
@@ -192,8 +278,8 @@ impl<'a> Collector<'a> {
             let text = format!("{file}: rows out of time order, now sorted: {unordered}");
             note(NoteKind::Unordered, unordered, text);
         }
-        if let Some(longest) = gaps.longest {
-            let (missing, places) = (gaps.missing, gaps.places);
+        if let Some(longest) = order.longest {
+            let (missing, places) = (order.missing, order.places);
             let text = format!(
                 "{file}: intervals missing: {missing}; gaps: {places}, the longest {longest}"
             );
@@ -240,33 +326,80 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// Counts what is missing between the first and the last row.
-struct Gaps {
+fn too_many_points() -> Refusal {
+    let what = format!("there are more than {POINTS_MAX} points");
+    (what, "name the point wanted, or split the file".into())
+}
+
+/// A few names as a message shows them; `None` where there are none.
+fn listed(names: &[String]) -> Option<String> {
+    if names.is_empty() {
+        return None;
+    }
+    let few = names.iter().take(NAMES_SHOWN_MAX);
+    let few: Vec<String> = few.map(|n| format!("`{}`", shown(n.as_bytes()))).collect();
+    let more = if names.len() > few.len() { " and more" } else { "" };
+    Some(format!("{}{more}", few.join(", ")))
+}
+
+/// Puts rows in time order, one an interval and run, and counts what was not so and what is
+/// missing between the first and the last.
+struct Order {
     step: Span,
-    tolerated: Span,
+    tolerated: Option<Span>,
+    unordered: u64,
+    duplicates: u64,
     missing: u64,
     places: u64,
     longest: Option<Interval>,
 }
 
-impl Gaps {
-    fn new(market: &Market, kind: PriceKind) -> Self {
-        let step = market.step(kind).unwrap_or(market.settle_step);
-        let steps = if kind == PriceKind::Dispatch { RUN_GAP_STEPS } else { 1 };
-        let tolerated = Span(step.0 * steps);
-        Self { step, tolerated, missing: 0, places: 0, longest: None }
+impl Order {
+    fn new(market: &Market, held: Held) -> Self {
+        let step = held.step(market).unwrap_or(market.settle_step);
+        let tolerated = match held {
+            // Runs overlap in what they foresee, and the last intervals of one are the next one's.
+            Held::Map | Held::Prices(SeriesKind::LookAhead) => None,
+            Held::Prices(kind) if kind.paced_by() == PriceKind::Dispatch => {
+                Some(Span(step.0 * RUN_GAP_STEPS))
+            }
+            Held::Prices(_) | Held::Loads => Some(step),
+        };
+        let (unordered, duplicates, missing, places) = (0, 0, 0, 0);
+        Self { step, tolerated, unordered, duplicates, missing, places, longest: None }
     }
 
-    fn count(&mut self, rows: &[PriceRow]) {
+    /// Orders rows by run and interval; `key` is the run and the interval of one.
+    fn set<T: Copy>(&mut self, rows: &mut Vec<T>, key: impl Fn(&T) -> (Time, Interval)) {
+        let at = |row: &T| {
+            let (run, interval) = key(row);
+            (run, interval.start)
+        };
+        let falls = rows.windows(2).filter(|w| at(&w[1]) < at(&w[0])).count() as u64;
+        if falls > 0 {
+            self.unordered += falls;
+            rows.sort_by_key(at);
+        }
+        let before = rows.len();
+        // The sort keeps the file's order within an interval: the last one counts.
+        rows.dedup_by(|later, kept| {
+            let same = at(later) == at(kept);
+            if same {
+                *kept = *later;
+            }
+            same
+        });
+        self.duplicates += (before - rows.len()) as u64;
+        let Some(tolerated) = self.tolerated else { return };
         for pair in rows.windows(2) {
-            let (from, to) = (pair[0].interval.start, pair[1].interval.start);
-            if to.since(from) <= self.tolerated {
+            let (from, to) = (key(&pair[0]).1, key(&pair[1]).1.start);
+            let between = to.since(from.start);
+            if between <= tolerated {
                 continue;
             }
-            let whole = to.since(from).0 / self.step.0 - 1;
-            self.missing += u64::try_from(whole).unwrap_or(0);
+            self.missing += u64::try_from(between.0 / self.step.0 - 1).unwrap_or(0);
             self.places += 1;
-            let gap = Interval { start: pair[0].interval.end, end: to };
+            let gap = Interval { start: from.end, end: to };
             if self.longest.is_none_or(|l| gap.length() > l.length()) {
                 self.longest = Some(gap);
             }

@@ -17,22 +17,48 @@ pub(super) enum When {
     Stamp { at: usize },
     /// Local date and time of the end of the interval.
     StampEnd { at: usize },
+    /// Local date and hour ending in one field, with a mark on the second pass of an hour.
+    HourEnd { at: usize },
+    /// Local date and time of the end of a foreseen interval, and of the run that foresees it.
+    Foreseen { end: usize, end_flag: Option<usize>, run: usize },
     /// The start of the interval in UTC.
     Utc { at: usize },
     /// The number of the interval.
     Index { at: usize },
+    /// Not at all: the file is a map.
+    Never,
 }
 
 /// How a file tells points and prices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum What {
     /// One row a point.
-    Long { name: usize, kind: Option<usize>, price: usize },
+    Long { name: usize, typed: Typed, price: usize },
     /// One column a point.
-    Wide(Vec<(String, usize)>),
+    Wide { points: Vec<(String, usize)>, typed: Typed },
     /// One price a row, of a point the file does not name.
     Single { price: usize },
+    /// One column a zone, of loads.
+    Loads(Vec<(String, usize)>),
+    /// One row a bus.
+    Map { bus: usize, substation: usize, zone: usize, hub: Option<usize>, node: Option<usize> },
 }
+
+/// How a file tells the type of a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Typed {
+    /// In a column.
+    Column(usize),
+    /// By the point's name at most.
+    Implied,
+    /// All its points are of one type: products of reserve or adders, which a row may lack.
+    All(&'static str),
+}
+
+/// Type of a product of reserve.
+const RESERVE: Typed = Typed::All("AS");
+/// Type of an adder.
+const ADDER: Typed = Typed::All("ADDER");
 
 /// Where everything is in a file's rows.
 #[derive(Debug, Clone)]
@@ -46,6 +72,8 @@ pub(super) struct Layout {
     pub names: Vec<String>,
     /// Columns that are no points and were left out.
     pub ignored: Vec<String>,
+    /// Why they were.
+    pub ignored_because: &'static str,
 }
 
 /// One field under all its names, the first being the one messages use.
@@ -53,8 +81,8 @@ type Field = (&'static str, &'static [&'static str]);
 
 const DATE: Field = ("DeliveryDate", &["deliverydate"]);
 const HOUR: Field = ("DeliveryHour", &["deliveryhour"]);
-const QUARTER: Field = ("DeliveryInterval", &["deliveryinterval"]);
-const ENDING: Field = ("HourEnding", &["hourending"]);
+const QUARTER: Field = ("DeliveryInterval", &["deliveryinterval", "deliveryint"]);
+const ENDING: Field = ("HourEnding", &["hourending", "hourend", "heendlocal"]);
 const POINT: Field = ("SettlementPointName", &["settlementpointname", "settlementpoint"]);
 const TYPE: Field = ("SettlementPointType", &["settlementpointtype"]);
 const SPP: Field = ("SettlementPointPrice", &["settlementpointprice"]);
@@ -68,21 +96,76 @@ const SPP_USD: Field = ("spp_usd_mwh", &["sppusdmwh"]);
 const T: Field = ("t", &["t"]);
 const PRICE: Field = ("price", &["price"]);
 const FLAGS: Field = ("DSTFlag", &["dstflag", "repeatedhourflag", "repeathourflag"]);
+const PRODUCT: Field = ("AncillaryType", &["ancillarytype", "astype"]);
+const MCPC: Field = ("MCPC", &["mcpc", "cappedmcpc"]);
+const REGUP: Field = ("REGUP", &["regup"]);
+const REGDN: Field = ("REGDN", &["regdn"]);
+const LAMBDA: Field = ("SystemLambda", &["systemlambda", "cappedsystemlambda"]);
+const RUN_ADDER: Field = ("RTRDPA", &["rtrdpa", "rtorpa"]);
+const QUARTER_ADDER: Field = ("RTRDP", &["rtrdp", "rtrdpa"]);
+const RTD: Field = ("RTDTimestamp", &["rtdtimestamp"]);
+const FORESEEN: Field = ("IntervalEnding", &["intervalending"]);
+const FORESEEN_FLAG: Field =
+    ("IntervalRepeatedHourFlag", &["intervalrepeatedhourflag", "intervalrepeathourflag"]);
+const OPER_DAY: Field = ("OperDay", &["operday", "operatingday"]);
+const TOTAL: Field = ("TOTAL", &["total"]);
+const COAST: Field = ("COAST", &["coast"]);
+const WHOLE: Field = ("ERCOT", &["ercot"]);
+const BUS: Field = ("ELECTRICAL_BUS", &["electricalbus"]);
+const SUBSTATION: Field = ("SUBSTATION", &["substation"]);
+const ZONE: Field = ("SETTLEMENT_LOAD_ZONE", &["settlementloadzone"]);
+const NODE: Field = ("RESOURCE_NODE", &["resourcenode"]);
+const HUB: Field = ("HUB", &["hub"]);
+
+/// Fields that are never a point, a product or a zone, whatever the file.
+const FIELDS: [Field; 21] = [
+    DATE,
+    HOUR,
+    QUARTER,
+    ENDING,
+    POINT,
+    TYPE,
+    SPP,
+    STAMP,
+    LMP,
+    REGION,
+    SETTLED,
+    RRP,
+    START,
+    SPP_USD,
+    T,
+    PRICE,
+    FLAGS,
+    RTD,
+    FORESEEN,
+    FORESEEN_FLAG,
+    OPER_DAY,
+];
 
 /// Kinds by the fields they must have, the most telling first.
-const KINDS: [(FileKind, &[Field]); 10] = [
+const KINDS: [(FileKind, &[Field]); 20] = [
     (FileKind::ErcotNp6905, &[DATE, HOUR, QUARTER, POINT, TYPE, SPP]),
     (FileKind::ErcotNp4190, &[DATE, ENDING, POINT, SPP]),
+    (FileKind::ErcotNp6970, &[RTD, FORESEEN, POINT, LMP]),
     (FileKind::ErcotNp6788, &[STAMP, POINT, LMP]),
+    (FileKind::ErcotNp6331, &[DATE, HOUR, QUARTER, PRODUCT, MCPC]),
+    (FileKind::ErcotNp4188, &[DATE, ENDING, PRODUCT, MCPC]),
+    (FileKind::ErcotNp6332, &[STAMP, PRODUCT, MCPC]),
+    (FileKind::ErcotNp4181, &[DATE, ENDING, REGUP, REGDN]),
+    (FileKind::ErcotNp6324, &[DATE, HOUR, QUARTER, QUARTER_ADDER]),
+    (FileKind::ErcotNp6323, &[STAMP, LAMBDA, RUN_ADDER]),
+    (FileKind::ErcotNp6322, &[STAMP, LAMBDA]),
+    (FileKind::ErcotNp6345, &[OPER_DAY, ENDING, TOTAL]),
+    (FileKind::ErcotNativeLoad, &[ENDING, COAST, WHOLE]),
+    (FileKind::ErcotNp4160, &[BUS, SUBSTATION, ZONE]),
     (FileKind::AemoPrice, &[REGION, SETTLED, RRP]),
     (FileKind::CanonicalSpp, &[START, SPP_USD]),
     (FileKind::Indexed, &[T, PRICE]),
-    // These last three want at least one point column as well.
+    // These last three want at least one point column as well. The kinds that are not here are
+    // told from others by their spelling alone.
     (FileKind::DayAheadWide, &[DATE, ENDING]),
     (FileKind::ScedWide, &[STAMP]),
     (FileKind::Canonical, &[START]),
-    // Told from NP6-905 by its spelling alone, so never found here.
-    (FileKind::ErcotNp6785, &[DATE, HOUR, QUARTER, POINT, TYPE, SPP]),
 ];
 
 /// The headers that are recognised, for messages and help.
@@ -102,27 +185,147 @@ impl Columns {
         self.letters.iter().position(|c| field.1.contains(&c.as_str()))
     }
 
+    /// Tells the reports by month and year from those by interval and day: the same fields, spelt
+    /// with blanks.
+    fn spelled(&self, kind: FileKind) -> FileKind {
+        let spaced = self.find(FLAGS).map_or_else(
+            || self.names.iter().any(|n| n.contains(' ')),
+            |f| self.letters[f] != "dstflag",
+        );
+        match kind {
+            FileKind::ErcotNp6905 if spaced => FileKind::ErcotNp6785,
+            FileKind::ErcotNp4190 if spaced => FileKind::ErcotNp4180,
+            kind => kind,
+        }
+    }
+
     /// Columns that name a point, and those that are nothing we know.
     fn points(&self, options: &Options) -> (Vec<(String, usize)>, Vec<String>) {
-        const FIELDS: [Field; 17] = [
-            DATE, HOUR, QUARTER, ENDING, POINT, TYPE, SPP, STAMP, LMP, REGION, SETTLED, RRP, START,
-            SPP_USD, T, PRICE, FLAGS,
-        ];
-        let is_field = |c: &str| FIELDS.iter().any(|f| f.1.contains(&c));
         let shaped = |name: &str| {
             let mark = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
             !name.is_empty() && name.bytes().all(mark)
         };
-        let (mut points, mut ignored) = (Vec::new(), Vec::new());
+        self.split(|name, _| {
+            let asked = options.column.as_deref() == Some(name);
+            (asked || shaped(name)).then(|| name.to_owned())
+        })
+    }
+
+    /// Columns that hold a price adder or the system's marginal price, and the others.
+    fn adders(&self) -> (Vec<(String, usize)>, Vec<String>) {
+        self.split(|_, letters| {
+            if LAMBDA.1.contains(&letters) {
+                return Some("SYSTEM_LAMBDA".to_owned());
+            }
+            // A name ends in PA for price adder; its quarter-hour mean in P and the product.
+            let adder = letters.starts_with("rt")
+                && (letters.ends_with("pa")
+                    || letters.starts_with("rtrdp")
+                    || letters.starts_with("rtrsvp"));
+            adder.then(|| letters.to_ascii_uppercase())
+        })
+    }
+
+    fn at(&self, field: Field) -> usize {
+        self.find(field).expect("the kind's fields were all found")
+    }
+
+    fn when(&self, kind: FileKind) -> When {
+        let at = |field| self.at(field);
+        match kind {
+            FileKind::ErcotNp6905
+            | FileKind::ErcotNp6785
+            | FileKind::ErcotNp6331
+            | FileKind::ErcotNp6324 => {
+                When::Quarter { date: at(DATE), hour: at(HOUR), quarter: at(QUARTER) }
+            }
+            FileKind::ErcotNp4190
+            | FileKind::ErcotNp4180
+            | FileKind::ErcotNp4188
+            | FileKind::ErcotNp4181
+            | FileKind::DayAheadWide => When::Hour { date: at(DATE), hour: at(ENDING) },
+            FileKind::ErcotNp6788
+            | FileKind::ErcotNp6332
+            | FileKind::ErcotNp6322
+            | FileKind::ErcotNp6323
+            | FileKind::ScedWide => When::Stamp { at: at(STAMP) },
+            FileKind::ErcotNp6970 => When::Foreseen {
+                end: at(FORESEEN),
+                end_flag: self.find(FORESEEN_FLAG),
+                run: at(RTD),
+            },
+            FileKind::ErcotNp6345 => When::Hour { date: at(OPER_DAY), hour: at(ENDING) },
+            FileKind::ErcotNativeLoad => When::HourEnd { at: at(ENDING) },
+            FileKind::ErcotNp4160 => When::Never,
+            FileKind::AemoPrice => When::StampEnd { at: at(SETTLED) },
+            FileKind::CanonicalSpp | FileKind::Canonical => When::Utc { at: at(START) },
+            FileKind::Indexed => When::Index { at: at(T) },
+        }
+    }
+
+    /// What the rows tell, which columns tell nothing, and why that is thought.
+    fn what(
+        &self,
+        kind: FileKind,
+        points: Vec<(String, usize)>,
+        ignored: Vec<String>,
+    ) -> (What, Vec<String>, &'static str) {
+        let at = |field| self.at(field);
+        let long = |name, typed, price| What::Long { name: at(name), typed, price: at(price) };
+        let by_name = "a point is named in capitals";
+        let what = match kind {
+            FileKind::ErcotNp6905 | FileKind::ErcotNp6785 => {
+                long(POINT, Typed::Column(at(TYPE)), SPP)
+            }
+            FileKind::ErcotNp4190 | FileKind::ErcotNp4180 => long(POINT, Typed::Implied, SPP),
+            FileKind::ErcotNp6788 => long(POINT, Typed::Implied, LMP),
+            FileKind::ErcotNp6970 => {
+                long(POINT, self.find(TYPE).map_or(Typed::Implied, Typed::Column), LMP)
+            }
+            FileKind::ErcotNp6331 | FileKind::ErcotNp6332 | FileKind::ErcotNp4188 => {
+                long(PRODUCT, RESERVE, MCPC)
+            }
+            FileKind::ErcotNp4181 => {
+                return (What::Wide { points, typed: RESERVE }, ignored, by_name);
+            }
+            FileKind::ErcotNp6322 | FileKind::ErcotNp6323 | FileKind::ErcotNp6324 => {
+                let (points, others) = self.adders();
+                let why = "they hold no price adder";
+                return (What::Wide { points, typed: ADDER }, others, why);
+            }
+            FileKind::ErcotNp6345 | FileKind::ErcotNativeLoad => What::Loads(points),
+            FileKind::ErcotNp4160 => What::Map {
+                bus: at(BUS),
+                substation: at(SUBSTATION),
+                zone: at(ZONE),
+                hub: self.find(HUB),
+                node: self.find(NODE),
+            },
+            FileKind::AemoPrice => long(REGION, Typed::Implied, RRP),
+            FileKind::ScedWide | FileKind::DayAheadWide | FileKind::Canonical => {
+                return (What::Wide { points, typed: Typed::Implied }, ignored, by_name);
+            }
+            FileKind::CanonicalSpp => What::Single { price: at(SPP_USD) },
+            FileKind::Indexed => What::Single { price: at(PRICE) },
+        };
+        (what, Vec::new(), by_name)
+    }
+
+    fn split(
+        &self,
+        name_of: impl Fn(&str, &str) -> Option<String>,
+    ) -> (Vec<(String, usize)>, Vec<String>) {
+        let (mut found, mut others) = (Vec::new(), Vec::new());
         for (at, (name, letters)) in self.names.iter().zip(&self.letters).enumerate() {
-            let asked = options.column.as_deref() == Some(name.as_str());
-            if asked || (shaped(name) && !is_field(letters)) {
-                points.push((name.clone(), at));
-            } else if !is_field(letters) {
-                ignored.push(name.clone());
+            if FIELDS.iter().any(|f| f.1.contains(&letters.as_str())) {
+                continue;
+            }
+            match name_of(name, letters) {
+                Some(name) => found.push((name, at)),
+                None => others.push(name.clone()),
             }
         }
-        (points, ignored)
+        (found, others)
     }
 }
 
@@ -140,7 +343,7 @@ impl Layout {
             };
             let no_points = wide && !points.iter().any(energy);
             if fields.iter().all(|f| columns.find(*f).is_some()) && !no_points {
-                return Self::place(kind, columns, points, ignored);
+                return Ok(Self::place(columns.spelled(kind), columns, points, ignored));
             }
         }
         Err(unknown(file, header, &columns))
@@ -151,45 +354,10 @@ impl Layout {
         columns: Columns,
         points: Vec<(String, usize)>,
         ignored: Vec<String>,
-    ) -> Result<Self, FeedError> {
-        let at = |field: Field| columns.find(field).expect("the kind's fields were all found");
-        let flag = columns.find(FLAGS);
-        let spaced = flag.map_or_else(
-            || columns.names.iter().any(|n| n.contains(' ')),
-            |f| columns.letters[f] != "dstflag",
-        );
-        let kind = match kind {
-            FileKind::ErcotNp6905 if spaced => FileKind::ErcotNp6785,
-            kind => kind,
-        };
-        let wide = What::Wide(points);
-        let (when, what) = match kind {
-            FileKind::ErcotNp6905 | FileKind::ErcotNp6785 => (
-                When::Quarter { date: at(DATE), hour: at(HOUR), quarter: at(QUARTER) },
-                What::Long { name: at(POINT), kind: Some(at(TYPE)), price: at(SPP) },
-            ),
-            FileKind::ErcotNp4190 => (
-                When::Hour { date: at(DATE), hour: at(ENDING) },
-                What::Long { name: at(POINT), kind: None, price: at(SPP) },
-            ),
-            FileKind::ErcotNp6788 => (
-                When::Stamp { at: at(STAMP) },
-                What::Long { name: at(POINT), kind: None, price: at(LMP) },
-            ),
-            FileKind::AemoPrice => (
-                When::StampEnd { at: at(SETTLED) },
-                What::Long { name: at(REGION), kind: None, price: at(RRP) },
-            ),
-            FileKind::ScedWide => (When::Stamp { at: at(STAMP) }, wide),
-            FileKind::DayAheadWide => (When::Hour { date: at(DATE), hour: at(ENDING) }, wide),
-            FileKind::Canonical => (When::Utc { at: at(START) }, wide),
-            FileKind::CanonicalSpp => {
-                (When::Utc { at: at(START) }, What::Single { price: at(SPP_USD) })
-            }
-            FileKind::Indexed => (When::Index { at: at(T) }, What::Single { price: at(PRICE) }),
-        };
-        let ignored = if matches!(what, What::Wide(_)) { ignored } else { Vec::new() };
-        Ok(Self { kind, when, what, flag, names: columns.names, ignored })
+    ) -> Self {
+        let (when, flag) = (columns.when(kind), columns.find(FLAGS));
+        let (what, ignored, ignored_because) = columns.what(kind, points, ignored);
+        Self { kind, when, what, flag, names: columns.names, ignored, ignored_because }
     }
 }
 

@@ -3,6 +3,8 @@
 mod collect;
 mod header;
 mod kind;
+mod moments;
+mod row;
 mod rows;
 
 use crate::container;
@@ -31,6 +33,30 @@ pub enum FileKind {
     ErcotNp6788,
     /// ERCOT NP4-190: day-ahead prices of all points.
     ErcotNp4190,
+    /// ERCOT NP4-180: day-ahead prices by year.
+    ErcotNp4180,
+    /// ERCOT NP4-188: day-ahead prices of reserve, one row a product.
+    ErcotNp4188,
+    /// ERCOT NP4-181: day-ahead prices of reserve by year, one column a product.
+    ErcotNp4181,
+    /// ERCOT NP6-331 and NP6-796: real-time prices of reserve by quarter hour.
+    ErcotNp6331,
+    /// ERCOT NP6-332: real-time prices of reserve by SCED run.
+    ErcotNp6332,
+    /// ERCOT NP6-322: the system's marginal price by SCED run.
+    ErcotNp6322,
+    /// ERCOT NP6-323 and NP6-792: price adders by SCED run.
+    ErcotNp6323,
+    /// ERCOT NP6-324 and NP6-793: price adders by quarter hour.
+    ErcotNp6324,
+    /// ERCOT NP6-970: prices the look-ahead run foresees for the next hour.
+    ErcotNp6970,
+    /// ERCOT NP6-345 and NP6-346: hourly load by zone.
+    ErcotNp6345,
+    /// ERCOT's hourly native load by year.
+    ErcotNativeLoad,
+    /// ERCOT NP4-160: which bus lies in which zone and hub.
+    ErcotNp4160,
     /// One row a SCED run, one column a point.
     ScedWide,
     /// One row an hour of the day-ahead market, one column a point.
@@ -47,11 +73,23 @@ pub enum FileKind {
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 22] = [
         Self::ErcotNp6905,
         Self::ErcotNp6785,
         Self::ErcotNp6788,
         Self::ErcotNp4190,
+        Self::ErcotNp4180,
+        Self::ErcotNp4188,
+        Self::ErcotNp4181,
+        Self::ErcotNp6331,
+        Self::ErcotNp6332,
+        Self::ErcotNp6322,
+        Self::ErcotNp6323,
+        Self::ErcotNp6324,
+        Self::ErcotNp6970,
+        Self::ErcotNp6345,
+        Self::ErcotNativeLoad,
+        Self::ErcotNp4160,
         Self::ScedWide,
         Self::DayAheadWide,
         Self::AemoPrice,
@@ -68,6 +106,18 @@ impl FileKind {
             Self::ErcotNp6785 => "ercot_np6_785",
             Self::ErcotNp6788 => "ercot_np6_788",
             Self::ErcotNp4190 => "ercot_np4_190",
+            Self::ErcotNp4180 => "ercot_np4_180",
+            Self::ErcotNp4188 => "ercot_np4_188",
+            Self::ErcotNp4181 => "ercot_np4_181",
+            Self::ErcotNp6331 => "ercot_np6_331",
+            Self::ErcotNp6332 => "ercot_np6_332",
+            Self::ErcotNp6322 => "ercot_np6_322",
+            Self::ErcotNp6323 => "ercot_np6_323",
+            Self::ErcotNp6324 => "ercot_np6_324",
+            Self::ErcotNp6970 => "ercot_np6_970",
+            Self::ErcotNp6345 => "ercot_np6_345",
+            Self::ErcotNativeLoad => "ercot_native_load",
+            Self::ErcotNp4160 => "ercot_np4_160",
             Self::ScedWide => "sced_wide",
             Self::DayAheadWide => "day_ahead_wide",
             Self::AemoPrice => "aemo_price",
@@ -83,14 +133,27 @@ impl FileKind {
         Self::ALL.into_iter().find(|k| k.name() == name)
     }
 
-    /// What a file of this kind holds prices of, unless told otherwise where it may be.
+    /// What the values of a file of this kind are of, unless told otherwise where it may be;
+    /// `None` for loads and maps.
     #[must_use]
-    pub fn price_kind(self) -> PriceKind {
-        match self {
-            Self::ErcotNp6788 | Self::ScedWide => PriceKind::Dispatch,
-            Self::ErcotNp4190 | Self::DayAheadWide => PriceKind::DayAhead,
-            _ => PriceKind::Settlement,
-        }
+    pub fn series_kind(self) -> Option<SeriesKind> {
+        Some(match self {
+            Self::ErcotNp6345 | Self::ErcotNativeLoad | Self::ErcotNp4160 => return None,
+            Self::ErcotNp6788 | Self::ScedWide => SeriesKind::Dispatch,
+            Self::ErcotNp4190 | Self::ErcotNp4180 | Self::DayAheadWide => SeriesKind::DayAhead,
+            Self::ErcotNp4188 | Self::ErcotNp4181 => SeriesKind::CapacityDayAhead,
+            Self::ErcotNp6331 => SeriesKind::CapacitySettlement,
+            Self::ErcotNp6332 => SeriesKind::CapacityDispatch,
+            Self::ErcotNp6322 | Self::ErcotNp6323 => SeriesKind::AdderDispatch,
+            Self::ErcotNp6324 => SeriesKind::AdderSettlement,
+            Self::ErcotNp6970 => SeriesKind::LookAhead,
+            Self::ErcotNp6905
+            | Self::ErcotNp6785
+            | Self::AemoPrice
+            | Self::Canonical
+            | Self::CanonicalSpp
+            | Self::Indexed => SeriesKind::Settlement,
+        })
     }
 
     /// Whether the file leaves open what it holds prices of.
@@ -221,6 +284,10 @@ pub enum NoteKind {
     Beyond,
     /// Columns that are no points were left out.
     ColumnIgnored,
+    /// Sheets or files beside the data were passed over.
+    Remark,
+    /// A zip was read without its directory, which is damaged.
+    Salvaged,
 }
 
 /// Something worth telling about a usable file.
@@ -254,8 +321,11 @@ pub fn parse<R: Read + Seek>(
     options: &Options,
 ) -> Result<Parsed, FeedError> {
     let mut reader = rows::RowReader::new(market, options);
-    container::unpack(file, input, &mut |name, container, text| {
+    let told = container::unpack(file, input, &mut |name, container, text| {
         reader.text(name, container, text)
     })?;
-    reader.finish(file)
+    let mut parsed = reader.finish(file)?;
+    let note = |text| Note { kind: NoteKind::Salvaged, count: 1, text };
+    parsed.notes.extend(told.into_iter().map(note));
+    Ok(parsed)
 }

@@ -1,89 +1,34 @@
-//! The one loop over a file's rows, for every layout.
+//! The one loop over a file's rows, for every layout, file and sheet.
 
-use super::collect::Collector;
-use super::header::{Layout, What, When};
-use super::{FileKind, INDEX_EPOCH, Options, Parsed};
+use super::collect::{Collector, Held};
+use super::header::{Layout, Typed, What, When};
+use super::moments::Moments;
+use super::row::{FETCH_AGAIN, Row};
+use super::{FileKind, INDEX_EPOCH, Mapping, Options, Parsed, SeriesKind};
 use crate::container::{self, Container};
-use crate::error::{FeedError, shown};
-use crate::limits::INDEX_MAX;
-use crate::local::{self, LocalClock, LocalError, Pass};
+use crate::error::FeedError;
+use crate::limits::{PREAMBLE_ROWS_MAX, REMARK_ROWS_MAX};
 use crate::market::{Edge, Market};
 use crate::{implied_kind, settlement_point};
 use csv::ByteRecord;
-use headgate_core::market::{PriceKind, SettlementPoint};
-use headgate_core::number::{NumberError, decimal};
-use headgate_core::time::{Interval, Span, Time};
-use headgate_core::units::Price;
+use headgate_core::market::SettlementPoint;
+use headgate_core::time::{Interval, Span};
 use std::io::BufRead;
-
-/// Decimals of a price: micro-currency.
-const PRICE_DIGITS: u32 = 6;
-const FETCH_AGAIN: &str = "fetch the file again, or leave the row out";
 
 /// Reads texts into series.
 pub(super) struct RowReader<'a> {
     market: &'a Market,
     options: &'a Options,
     wanted: Option<SettlementPoint>,
-    clock: LocalClock,
-    date: Option<(Vec<u8>, i32)>,
-    kind: Option<(FileKind, PriceKind)>,
+    moments: Moments,
+    kind: Option<(FileKind, Held)>,
+    /// What was wrong with the first sheet of no known kind that was passed over.
+    unknown: Option<FeedError>,
+    /// What was wrong with the first file of no known kind in a zip.
+    foreign: Option<FeedError>,
+    /// Names of what was passed over.
+    passed_over: Vec<String>,
     collector: Collector<'a>,
-}
-
-/// One row and where it is, for messages.
-struct Row<'r> {
-    file: &'r str,
-    layout: &'r Layout,
-    record: &'r ByteRecord,
-    line: u64,
-}
-
-impl Row<'_> {
-    fn cell(&self, at: usize) -> &[u8] {
-        self.record.get(at).unwrap_or_default().trim_ascii()
-    }
-
-    fn bad(&self, at: usize, what: String, mend: &str) -> FeedError {
-        FeedError::Field {
-            file: self.file.to_owned(),
-            line: self.line,
-            column: self.layout.names[at].clone(),
-            what,
-            mend: mend.to_owned(),
-        }
-    }
-
-    fn unreadable(&self, at: usize, wanted: &str, mend: &str) -> FeedError {
-        let cell = self.cell(at);
-        let what = if cell.is_empty() {
-            format!("an empty field where {wanted} is expected")
-        } else {
-            format!("`{}` is not {wanted}", shown(cell))
-        };
-        self.bad(at, what, mend)
-    }
-
-    fn price(&self, at: usize) -> Result<Price, FeedError> {
-        let cell = self.cell(at);
-        let number = match std::str::from_utf8(cell) {
-            Ok(text) => decimal(text, PRICE_DIGITS),
-            Err(_) => Err(NumberError::NotANumber(shown(cell))),
-        };
-        number.map(Price).map_err(|e| {
-            self.bad(at, e.to_string(), "a missing price is not zero: leave the row out")
-        })
-    }
-
-    fn pass(&self) -> Result<Pass, FeedError> {
-        let Some(at) = self.layout.flag else { return Ok(Pass::Unsaid) };
-        match self.cell(at).to_ascii_lowercase().as_slice() {
-            b"" => Ok(Pass::Unsaid),
-            b"n" | b"false" | b"0" => Ok(Pass::First),
-            b"y" | b"true" | b"1" => Ok(Pass::Second),
-            _ => Err(self.unreadable(at, "Y or N", FETCH_AGAIN)),
-        }
-    }
 }
 
 impl<'a> RowReader<'a> {
@@ -92,9 +37,11 @@ impl<'a> RowReader<'a> {
             market,
             options,
             wanted: options.point.as_ref().map(|p| settlement_point(&p.name, &p.kind)),
-            clock: LocalClock::new(market.zone().clone()),
-            date: None,
+            moments: Moments::new(market, options.index_epoch.unwrap_or(INDEX_EPOCH)),
             kind: None,
+            unknown: None,
+            foreign: None,
+            passed_over: Vec::new(),
             collector: Collector::new(market),
         }
     }
@@ -106,144 +53,250 @@ impl<'a> RowReader<'a> {
         container: Container,
         text: &mut dyn BufRead,
     ) -> Result<(), FeedError> {
-        let mut reader =
-            csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(text);
+        let mut builder = csv::ReaderBuilder::new();
+        builder.flexible(true).has_headers(false);
+        // A carriage return is trimmed off its cell, so that lines are counted by their feeds.
+        builder.terminator(csv::Terminator::Any(b'\n'));
+        let mut reader = builder.from_reader(text);
         let mut record = ByteRecord::new();
-        let read = |e: csv::Error| match e.into_kind() {
-            csv::ErrorKind::Io(e) => container::failed(file, container, e),
-            other => FeedError::Whole {
-                file: file.to_owned(),
-                what: format!("{other:?}"),
-                mend: "fetch the file again".into(),
-            },
+        let sheet = container == Container::Workbook;
+        let mut next = |record: &mut ByteRecord| {
+            loop {
+                let more = reader.read_byte_record(record);
+                let more = more.map_err(|e| unread(file, container, e))?;
+                if !more || !(is_blank(record) && (sheet || record.len() == 1)) {
+                    return Ok(more);
+                }
+            }
         };
-        if !reader.read_byte_record(&mut record).map_err(read)? {
-            return Err(whole(file, "it is empty", "fetch the file again"));
-        }
-        let layout = Layout::of(file, &record, self.options)?;
-        let price_kind = self.agree(file, &layout)?;
-        self.collector.ignored(file, &layout.ignored);
-        while reader.read_byte_record(&mut record).map_err(read)? {
+        let found = if sheet {
+            self.sheet_header(file, &mut record, &mut next)?
+        } else {
+            self.header(file, container, &mut record, &mut next)?
+        };
+        let Some(layout) = found else { return Ok(()) };
+        let held = self.agree(file, &layout)?;
+        self.collector.ignored(file, &layout.ignored, layout.ignored_because);
+        while next(&mut record)? {
+            let width = layout.names.len();
+            if sheet {
+                fit(&mut record, width);
+            }
             let line = record.position().map_or(0, csv::Position::line);
-            let row = Row { file, layout: &layout, record: &record, line };
-            if record.len() != layout.names.len() {
-                let (got, want) = (record.len(), layout.names.len());
+            if record.len() != width {
+                let got = record.len();
                 return Err(FeedError::Line {
                     file: file.to_owned(),
                     line,
-                    what: format!("it has {got} fields where the header has {want}"),
+                    what: format!("it has {got} fields where the header has {width}"),
                     mend: "the file is cut short or damaged: fetch it again".into(),
                 });
             }
-            self.row(&row, price_kind)?;
+            self.row(&Row { file, layout: &layout, record: &record, line }, held)?;
         }
         Ok(())
     }
 
-    /// All files of one input are of one kind, and that kind goes with market and options.
-    fn agree(&mut self, file: &str, layout: &Layout) -> Result<PriceKind, FeedError> {
-        let kind = layout.kind;
-        let own = kind.price_kind();
-        let price_kind = match self.options.kind {
-            Some(asked) if asked != own && !kind.takes_any_price_kind() => {
-                let what = format!("a file of kind {kind} holds {} prices", label(own));
-                return Err(whole(file, &what, &format!("do not call it {}", label(asked))));
+    /// The layout by a file's first row. A file of a zip may be one of several tables, of which
+    /// only some are known: it is passed over, and at the end it is seen whether that is right.
+    fn header(
+        &mut self,
+        file: &str,
+        container: Container,
+        record: &mut ByteRecord,
+        next: &mut dyn FnMut(&mut ByteRecord) -> Result<bool, FeedError>,
+    ) -> Result<Option<Layout>, FeedError> {
+        if !next(record)? {
+            return Err(whole(file, "it is empty", "fetch the file again"));
+        }
+        match Layout::of(file, record, self.options) {
+            Err(refusal) if container == Container::Zip => {
+                self.foreign.get_or_insert(refusal);
+                self.passed_over.push(file.to_owned());
+                Ok(None)
             }
-            asked => asked.unwrap_or(own),
+            layout => layout.map(Some),
+        }
+    }
+
+    /// The layout of a sheet, whose header may stand below a title. A sheet of a few remarks is
+    /// passed over, and an empty one is a month to come.
+    fn sheet_header(
+        &mut self,
+        file: &str,
+        record: &mut ByteRecord,
+        next: &mut dyn FnMut(&mut ByteRecord) -> Result<bool, FeedError>,
+    ) -> Result<Option<Layout>, FeedError> {
+        let mut rows = 0usize;
+        // What is wrong with the row that comes nearest to a header: the fullest one.
+        let mut nearest: Option<(usize, FeedError)> = None;
+        while next(record)? {
+            rows += 1;
+            if rows <= PREAMBLE_ROWS_MAX {
+                let refusal = match Layout::of(file, &unpadded(record), self.options) {
+                    Ok(layout) => return Ok(Some(layout)),
+                    Err(refusal) => refusal,
+                };
+                let filled = record.iter().filter(|cell| !cell.trim_ascii().is_empty()).count();
+                if nearest.as_ref().is_none_or(|(most, _)| filled > *most) {
+                    let line = record.position().map_or(1, csv::Position::line);
+                    nearest = Some((filled, at_line(refusal, line)));
+                }
+            }
+            if rows > REMARK_ROWS_MAX {
+                break;
+            }
+        }
+        match nearest {
+            None => Ok(None),
+            Some((_, refusal)) if rows > REMARK_ROWS_MAX => Err(refusal),
+            Some((_, refusal)) => {
+                self.unknown.get_or_insert(refusal);
+                self.passed_over.push(file.to_owned());
+                Ok(None)
+            }
+        }
+    }
+
+    /// All files of one input are of one kind, and that kind goes with market and options.
+    fn agree(&mut self, file: &str, layout: &Layout) -> Result<Held, FeedError> {
+        let kind = layout.kind;
+        let asked = self.options.kind.map(SeriesKind::from);
+        let held = match (kind.series_kind(), &layout.what) {
+            (None, What::Map { .. }) => Held::Map,
+            (None, _) => Held::Loads,
+            (Some(own), _) => match asked {
+                Some(asked) if asked != own && !kind.takes_any_price_kind() => {
+                    let what = format!("a file of kind {kind} holds {own} prices");
+                    return Err(whole(file, &what, &format!("do not call it {asked}")));
+                }
+                asked => Held::Prices(asked.unwrap_or(own)),
+            },
         };
         match self.kind {
             Some((first, _)) if first != kind => {
                 let what = format!("it holds both {first} and {kind} files");
                 return Err(whole(file, &what, "give them one by one"));
             }
-            _ => self.kind = Some((kind, price_kind)),
+            _ => self.kind = Some((kind, held)),
         }
         let name = &self.market.name;
         let end = self.market.stamp == Edge::End;
+        let step = held.step(self.market);
         let fits = match layout.when {
             When::Quarter { .. } => self.market.settle_step == Span::minutes(15),
-            When::Hour { .. } => self.market.day_ahead_step == Some(Span::hours(1)),
-            When::Stamp { .. } => !end,
+            When::Hour { .. } | When::HourEnd { .. } => step == Some(Span::hours(1)),
+            When::Stamp { .. } | When::Foreseen { .. } => !end,
             When::StampEnd { .. } => end,
-            When::Utc { .. } | When::Index { .. } => true,
+            When::Utc { .. } | When::Index { .. } | When::Never => true,
         };
-        if !fits || self.market.step(price_kind).is_none() {
+        if !fits || (step.is_none() && held != Held::Map) {
             let what = format!("a file of kind {kind} does not go with the rules of market {name}");
             return Err(whole(file, &what, "name the market the file is from"));
         }
-        Ok(price_kind)
+        Ok(held)
     }
 
-    fn row(&mut self, row: &Row<'_>, kind: PriceKind) -> Result<(), FeedError> {
+    fn row(&mut self, row: &Row<'_>, held: Held) -> Result<(), FeedError> {
         match &row.layout.what {
-            What::Long { name, kind: type_at, price } => {
-                let name_cell = row.cell(*name);
-                if let Some(wanted) = &self.wanted
-                    && wanted.name.as_bytes() != name_cell
-                {
-                    self.collector.passed_over(name_cell);
-                    return Ok(());
-                }
-                let Ok(point) = std::str::from_utf8(name_cell) else {
-                    return Err(row.unreadable(*name, "a settlement point", FETCH_AGAIN));
-                };
-                if point.is_empty() {
-                    return Err(row.unreadable(*name, "a settlement point", FETCH_AGAIN));
-                }
-                let typed = type_at.map(|at| row.cell(at));
-                let point_kind = match typed {
-                    Some(t) => std::str::from_utf8(t)
-                        .map_err(|_| row.unreadable(type_at.unwrap_or(0), "a type", FETCH_AGAIN))?,
-                    None => implied_kind(point),
-                };
-                if self.other_type(point_kind) {
-                    self.collector.passed_over(name_cell);
-                    return Ok(());
-                }
-                let value = row.price(*price)?;
-                let interval = self.interval(row, kind)?;
-                // A file without types has the wanted point under its name alone.
-                let asked = self.wanted.as_ref().map_or("", |w| &w.kind).to_owned();
-                let point_kind = if point_kind.is_empty() { &asked } else { point_kind };
-                self.push(row, (point, point_kind), kind, interval, value)
-            }
-            What::Wide(points) => {
+            What::Long { name, typed, price } => self.long(row, (*name, *typed, *price), held),
+            What::Wide { points, typed } => {
                 let mut interval = None;
                 for (name, at) in points {
-                    let Some(point) = self.wide_point(name) else {
+                    let Some(point) = self.wide_point(name, *typed) else {
                         self.collector.passed_over(name.as_bytes());
                         continue;
                     };
+                    if is_lacking(row, *typed, *at) {
+                        continue;
+                    }
                     let value = row.price(*at)?;
                     let when = match interval {
                         Some(when) => when,
-                        None => *interval.insert(self.interval(row, kind)?),
+                        None => *interval.insert(self.interval(row, held)?),
                     };
-                    self.push(row, (&point.name, &point.kind), kind, when, value)?;
+                    let told = self.collector.push((&point.name, &point.kind), held, when, value);
+                    told.map_err(|refusal| refused(row, refusal))?;
                 }
                 Ok(())
             }
             What::Single { price } => {
                 let value = row.price(*price)?;
-                let interval = self.interval(row, kind)?;
+                let when = self.interval(row, held)?;
                 // The file names no point: it is of whichever point it was given for.
                 let point = self.wanted.clone().unwrap_or_else(|| settlement_point("", ""));
-                self.push(row, (&point.name, &point.kind), kind, interval, value)
+                let told = self.collector.push((&point.name, &point.kind), held, when, value);
+                told.map_err(|refusal| refused(row, refusal))
+            }
+            What::Loads(zones) => {
+                let when = self.interval(row, held)?;
+                for (zone, at) in zones {
+                    if self.wide_point(zone, Typed::All("LOAD")).is_none() {
+                        self.collector.passed_over(zone.as_bytes());
+                    } else if !row.cell(*at).is_empty() {
+                        let power = row.power(*at)?;
+                        let told = self.collector.push_load(zone, when, power);
+                        told.map_err(|refusal| refused(row, refusal))?;
+                    }
+                }
+                Ok(())
+            }
+            What::Map { bus, substation, zone, hub, node } => {
+                let text = |at: usize| row.text(at, "a name").map(str::to_owned);
+                let maybe = |at: &Option<usize>| at.map_or(Ok(String::new()), text);
+                let mapping = Mapping {
+                    bus: text(*bus)?,
+                    substation: text(*substation)?,
+                    zone: text(*zone)?,
+                    hub: maybe(hub)?,
+                    node: maybe(node)?,
+                };
+                let told = self.collector.push_mapping(mapping);
+                told.map_err(|refusal| refused(row, refusal))
             }
         }
     }
 
-    fn push(
+    fn long(
         &mut self,
         row: &Row<'_>,
-        point: (&str, &str),
-        kind: PriceKind,
-        interval: Interval,
-        price: Price,
+        (name, typed, price): (usize, Typed, usize),
+        held: Held,
     ) -> Result<(), FeedError> {
-        self.collector.push(point, kind.into(), interval, price).map_err(|(what, mend)| {
-            FeedError::Line { file: row.file.to_owned(), line: row.line, what, mend }
-        })
+        let name_cell = row.cell(name);
+        if let Some(wanted) = &self.wanted
+            && wanted.name.as_bytes() != name_cell
+        {
+            self.collector.passed_over(name_cell);
+            return Ok(());
+        }
+        let point = row.text(name, "a settlement point")?;
+        if point.is_empty() {
+            return Err(row.unreadable(name, "a settlement point", FETCH_AGAIN));
+        }
+        let kind = match typed {
+            Typed::Column(at) => row.text(at, "a type")?,
+            Typed::Implied => implied_kind(point),
+            Typed::All(kind) => kind,
+        };
+        if self.other_type(kind) {
+            self.collector.passed_over(name_cell);
+            return Ok(());
+        }
+        if is_lacking(row, typed, price) {
+            return Ok(());
+        }
+        let value = row.price(price)?;
+        let interval = self.interval(row, held)?;
+        let run = self.moments.run(row)?;
+        // A file without types has the wanted point under its name alone.
+        let asked = self.wanted.as_ref().map_or("", |w| w.kind.as_str());
+        let kind = if kind.is_empty() { asked } else { kind };
+        let told = match run {
+            Some(run) => self.collector.push_foreseen((point, kind), interval, value, run),
+            None => self.collector.push((point, kind), held, interval, value),
+        };
+        told.map_err(|refusal| refused(row, refusal))
     }
 
     /// Whether a row's type is told and is not the wanted one.
@@ -254,7 +307,11 @@ impl<'a> RowReader<'a> {
     }
 
     /// The point of a wide column, when it is wanted.
-    fn wide_point(&self, column: &str) -> Option<SettlementPoint> {
+    fn wide_point(&self, column: &str, typed: Typed) -> Option<SettlementPoint> {
+        if let Typed::All(kind) = typed {
+            let named = self.wanted.as_ref().is_none_or(|w| w.name == column);
+            return (named && !self.other_type(kind)).then(|| settlement_point(column, kind));
+        }
         match (&self.options.column, &self.wanted) {
             (Some(asked), Some(wanted)) => (asked == column).then(|| wanted.clone()),
             (Some(asked), None) => (asked == column).then(|| settlement_point(column, "")),
@@ -266,130 +323,77 @@ impl<'a> RowReader<'a> {
         }
     }
 
-    fn interval(&mut self, row: &Row<'_>, kind: PriceKind) -> Result<Interval, FeedError> {
-        let step = self.market.step(kind).expect("agree() refused a kind the market has not");
-        match row.layout.when {
-            When::Quarter { date, hour, quarter } => {
-                let quarters = Span::hours(1).0 / step.0;
-                let n = local::whole(row.cell(quarter)).filter(|n| (1..=quarters).contains(n));
-                let n = n.ok_or_else(|| {
-                    row.unreadable(
-                        quarter,
-                        &format!("an interval from 1 to {quarters}"),
-                        FETCH_AGAIN,
-                    )
-                })?;
-                let start = self.hour_ending(row, date, hour)?;
-                Ok(Interval::starting(start + Span((n - 1) * step.0), step))
-            }
-            When::Hour { date, hour } => {
-                Ok(Interval::starting(self.hour_ending(row, date, hour)?, step))
-            }
-            When::Stamp { at } => Ok(Interval::starting(self.stamp(row, at)?, step)),
-            When::StampEnd { at } => Ok(Interval::starting(self.stamp(row, at)? - step, step)),
-            When::Utc { at } => {
-                let mend = "write it as 2024-06-01T05:00:00Z";
-                let start = local::utc(row.cell(at))
-                    .ok_or_else(|| row.unreadable(at, "a time in UTC", mend))?;
-                if kind == PriceKind::Settlement && start.0 % step.0 != 0 {
-                    let what = format!("{start} is not the start of a {step} interval");
-                    return Err(row.bad(at, what, "give the start of each settlement interval"));
-                }
-                Ok(Interval::starting(start, step))
-            }
-            When::Index { at } => {
-                let n =
-                    local::whole(row.cell(at)).filter(|n| *n <= INDEX_MAX).ok_or_else(|| {
-                        let wanted = format!("an interval number from 0 to {INDEX_MAX}");
-                        row.unreadable(at, &wanted, "for times write a column interval_start_utc")
-                    })?;
-                let epoch = self.options.index_epoch.unwrap_or(INDEX_EPOCH);
-                Ok(Interval::starting(epoch + Span(n * step.0), step))
-            }
-        }
-    }
-
-    /// Start of the hour that ends at a row's local hour 1 to 24; hour 24 is of its own date.
-    fn hour_ending(&mut self, row: &Row<'_>, date: usize, hour: usize) -> Result<Time, FeedError> {
-        let day = self.day(row, date)?;
-        let text = row.cell(hour);
-        let text = text.strip_suffix(b":00").unwrap_or(text);
-        let ending = local::whole(text)
-            .filter(|h| (1..=24).contains(h))
-            .ok_or_else(|| row.unreadable(hour, "an hour ending from 1 to 24", FETCH_AGAIN))?;
-        let second = u32::try_from((ending - 1) * 3600).expect("an hour of a day is small");
-        self.moment(row, hour, day, second)
-    }
-
-    fn day(&mut self, row: &Row<'_>, at: usize) -> Result<i32, FeedError> {
-        let text = row.cell(at);
-        if let Some((known, day)) = &self.date
-            && known == text
-        {
-            return Ok(*day);
-        }
-        let day = local::date(text)
-            .ok_or_else(|| row.unreadable(at, "a date", "write it as MM/DD/YYYY or YYYY-MM-DD"))?;
-        self.date = Some((text.to_vec(), day));
-        Ok(day)
-    }
-
-    fn stamp(&mut self, row: &Row<'_>, at: usize) -> Result<Time, FeedError> {
-        let (day, second, nanos) = local::stamp(row.cell(at)).ok_or_else(|| {
-            row.unreadable(at, "a local date and time", "write it as MM/DD/YYYY HH:MM:SS")
-        })?;
-        Ok(self.moment(row, at, day, second)? + Span(nanos))
-    }
-
-    fn moment(
-        &mut self,
-        row: &Row<'_>,
-        at: usize,
-        day: i32,
-        second: u32,
-    ) -> Result<Time, FeedError> {
-        let found = self.clock.utc(day, second, row.pass()?);
-        found.map_err(|e| {
-            let (what, mend) = match e {
-                LocalError::Skipped => (
-                    "this local hour does not exist, because the clocks go forward over it",
-                    FETCH_AGAIN,
-                ),
-                LocalError::Twice => (
-                    "this local hour happens twice, because the clocks go back, and the file \
-                     does not say which is meant",
-                    "use the file with a DSTFlag or RepeatedHourFlag column",
-                ),
-                LocalError::Once => (
-                    "the row is marked as the second pass of a repeated hour, and this hour \
-                     happens once",
-                    FETCH_AGAIN,
-                ),
-            };
-            row.bad(at, what.to_owned(), mend)
-        })
+    fn interval(&mut self, row: &Row<'_>, held: Held) -> Result<Interval, FeedError> {
+        let step = held.step(self.market).expect("agree() refused a kind the market has not");
+        let aligned = held == Held::Prices(SeriesKind::Settlement);
+        self.moments.interval(row, step, aligned)
     }
 
     /// Puts the rows in order and says what is worth knowing of them.
-    pub fn finish(self, file: &str) -> Result<Parsed, FeedError> {
-        let Some((kind, price_kind)) = self.kind else {
-            return Err(whole(file, "it is empty", "fetch the file again"));
+    pub fn finish(mut self, file: &str) -> Result<Parsed, FeedError> {
+        let refusal = self.foreign.take();
+        let Some((kind, held)) = self.kind else {
+            let empty = || whole(file, "it is empty", "fetch the file again");
+            return Err(refusal.or(self.unknown).unwrap_or_else(empty));
         };
-        let (series, notes) = self.collector.finish(file, price_kind, self.wanted.as_ref())?;
-        let (loads, map) = (Vec::new(), Vec::new());
-        Ok(Parsed { file: file.to_owned(), kind, series, loads, map, notes })
+        // ERCOT's map comes in one zip with other tables; anything else unknown is a mistake.
+        if let Some(refusal) = refusal
+            && held != Held::Map
+        {
+            return Err(refusal);
+        }
+        self.collector.beside(file, &self.passed_over);
+        self.moments.finish()?;
+        self.collector.finish(file, kind, held, self.wanted.as_ref())
     }
 }
 
-/// What a price kind is called in messages and options.
-fn label(kind: PriceKind) -> &'static str {
-    match kind {
-        PriceKind::Dispatch => "dispatch",
-        PriceKind::Settlement => "settlement",
-        PriceKind::DayAhead => "day_ahead",
+/// Says what a failed read of a row means.
+fn unread(file: &str, container: Container, e: csv::Error) -> FeedError {
+    match e.into_kind() {
+        csv::ErrorKind::Io(e) => container::failed(file, container, e),
+        other => whole(file, &format!("{other:?}"), "fetch the file again"),
+    }
+}
+
+fn refused(row: &Row<'_>, (what, mend): (String, String)) -> FeedError {
+    FeedError::Line { file: row.file.to_owned(), line: row.line, what, mend }
+}
+
+/// Whether a row has no value of a product: before ECRS was bought, its cells were empty.
+fn is_lacking(row: &Row<'_>, typed: Typed, at: usize) -> bool {
+    matches!(typed, Typed::All(_)) && row.cell(at).is_empty()
+}
+
+fn is_blank(record: &ByteRecord) -> bool {
+    record.iter().all(|cell| cell.trim_ascii().is_empty())
+}
+
+/// A header without the empty cells after it.
+fn unpadded(record: &ByteRecord) -> ByteRecord {
+    let width =
+        record.iter().rposition(|cell| !cell.trim_ascii().is_empty()).map_or(0, |at| at + 1);
+    record.iter().take(width).collect()
+}
+
+/// Gives a sheet's row the width of its header: cells at its end that are empty may be there or
+/// not.
+fn fit(record: &mut ByteRecord, width: usize) {
+    while record.len() < width {
+        record.push_field(b"");
+    }
+    if record.iter().skip(width).all(|cell| cell.trim_ascii().is_empty()) {
+        record.truncate(width);
+    }
+}
+
+fn at_line(refusal: FeedError, line: u64) -> FeedError {
+    match refusal {
+        FeedError::Line { file, what, mend, .. } => FeedError::Line { file, line, what, mend },
+        other => other,
     }
 }
 
 fn whole(file: &str, what: &str, mend: &str) -> FeedError {
-    FeedError::Whole { file: file.to_owned(), what: what.to_owned(), mend: mend.to_owned() }
+    container::whole(file, what.to_owned(), mend)
 }

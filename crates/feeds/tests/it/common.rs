@@ -35,7 +35,7 @@ pub fn parse_with(market: &str, options: &Options, bytes: &[u8]) -> Result<Parse
 pub fn show(parsed: &Result<Parsed, FeedError>) -> String {
     let parsed = match parsed {
         Ok(parsed) => parsed,
-        Err(e) => return e.sentence(),
+        Err(e) => return told(e),
     };
     let mut text = format!("{} {:?}\n", parsed.kind, parsed.series[0].kind);
     for (point, row) in parsed.rows() {
@@ -47,6 +47,42 @@ pub fn show(parsed: &Result<Parsed, FeedError>) -> String {
         text += &format!("note: {}\n", note.text.replace("; ", ";\n    ").replace(", ", ",\n    "));
     }
     text
+}
+
+/// All that a parsed file holds, or the sentence that refuses it.
+pub fn show_all(parsed: &Result<Parsed, FeedError>) -> String {
+    let parsed = match parsed {
+        Ok(parsed) => parsed,
+        Err(e) => return told(e),
+    };
+    let mut text = format!("{}\n", parsed.kind);
+    for series in &parsed.series {
+        text += &format!("{} {}\n", series.point, series.kind);
+        for row in &series.rows {
+            let (start, length) = (row.interval.start, row.interval.length());
+            text += &format!("  {start} +{length} {} known {}\n", row.price, row.known_at);
+        }
+    }
+    for load in &parsed.loads {
+        text += &format!("{}\n", load.point);
+        for row in &load.rows {
+            let (start, length) = (row.interval.start, row.interval.length());
+            text += &format!("  {start} +{length} {} W known {}\n", row.power.0, row.known_at);
+        }
+    }
+    for m in &parsed.map {
+        text +=
+            &format!("{} {} zone={} hub={} node={}\n", m.bus, m.substation, m.zone, m.hub, m.node);
+    }
+    for note in &parsed.notes {
+        text += &format!("note: {}\n", note.text);
+    }
+    text
+}
+
+/// The sentence of a refusal, without the long list of what would not have been refused.
+pub fn told(refusal: &FeedError) -> String {
+    refusal.sentence().replace(&parsing::known_kinds(), "KINDS")
 }
 
 /// Quarter hours from a moment on, written as ERCOT would, and the rows they are.

@@ -2,8 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod common;
+mod ercot;
 mod follow;
 mod hashprice;
 mod inputs;
 mod parse;
 mod real;
+mod settlement;
+mod workbook;

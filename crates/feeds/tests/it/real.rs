@@ -3,10 +3,13 @@
 //! The files are not part of the project. Their folder is `HEADGATE_SHARED_DATA`, or a default
 //! beside the project; without it each test says loudly that it was skipped.
 
-use headgate_core::market::{PriceKind, SettlementPoint};
+use crate::common::told;
+use headgate_core::market::{PriceKind, PriceRow, SettlementPoint};
+use headgate_core::number::{div_half_even, to_i64};
 use headgate_core::time::{Span, Time};
-use headgate_feeds::{FileKind, Market, NoteKind, Options, Parsed, load, load_with};
+use headgate_feeds::{FileKind, Market, NoteKind, Options, Parsed, Series, load, load_with};
 use headgate_feeds::{hashprice, settlement_point};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The folder of real files, or a loud word that there is none.
@@ -20,7 +23,7 @@ fn data() -> Option<PathBuf> {
     None
 }
 
-fn read(file: &str, market: &str, point: Option<&SettlementPoint>) -> Option<Parsed> {
+pub fn read(file: &str, market: &str, point: Option<&SettlementPoint>) -> Option<Parsed> {
     let path = data()?.join(file);
     let parsed = load(&path, &Market::shipped(market).unwrap(), point).unwrap();
     Some(parsed)
@@ -171,12 +174,9 @@ fn the_kind_can_be_told_where_the_file_leaves_it_open() {
 fn files_of_other_things_are_refused() {
     let Some(folder) = data() else { return };
     let ercot = Market::shipped("ercot").unwrap();
-    let refused = |file: &str| load(&folder.join(file), &ercot, None).unwrap_err().sentence();
-    let told = |file: &str| refused(file).replace(&folder.display().to_string(), "DATA");
-    insta::assert_snapshot!(told("raw_ercot/DAMASMCPC_2023.csv"), @"failed to read DATA/raw_ercot/DAMASMCPC_2023.csv line 1: a file of kind day_ahead_wide needs a column for each point, and none is named in capitals; name the columns by point, for example HB_WEST");
-    insta::assert_snapshot!(told("raw_ercot/DAMLZHBSPP_2023.xlsx"), @"failed to read DATA/raw_ercot/DAMLZHBSPP_2023.xlsx: it is a workbook; save its sheet as CSV, or fetch the CSV");
-    insta::assert_snapshot!(told("btc_usd_daily_2019-01-01_2026-08-21.csv.gz"), @"failed to read DATA/btc_usd_daily_2019-01-01_2026-08-21.csv.gz line 1: the header `Date,Open,High,Low,Close,Volume` is of no known kind; give one of ercot_np6_905, ercot_np6_785, ercot_np6_788, ercot_np4_190, sced_wide, day_ahead_wide, aemo_price, canonical, canonical_spp, indexed");
-    insta::assert_snapshot!(told("ercot_dam_as_mcpc_hourly_2022-01-01_2024-06-30.csv.gz"), @"failed to read DATA/ercot_dam_as_mcpc_hourly_2022-01-01_2024-06-30.csv.gz line 1: a file of kind day_ahead_wide needs a column for each point, and none is named in capitals; name the columns by point, for example HB_WEST");
+    let refused = |file: &str| told(&load(&folder.join(file), &ercot, None).unwrap_err());
+    let shown = |file: &str| refused(file).replace(&folder.display().to_string(), "DATA");
+    insta::assert_snapshot!(shown("btc_usd_daily_2019-01-01_2026-08-21.csv.gz"), @"failed to read DATA/btc_usd_daily_2019-01-01_2026-08-21.csv.gz line 1: the header `Date,Open,High,Low,Close,Volume` is of no known kind; give one of KINDS");
     let hash = hashprice::load(&folder.join("README.md")).unwrap_err().sentence();
     assert!(hash.contains("write date,usd_per_ph_day or time,hashprice"), "{hash}");
 }
@@ -212,4 +212,164 @@ fn the_hash_price_of_three_days_is_the_known_one() {
     insta::assert_snapshot!(alone.notes.join("; "), @"85 difficulties without a time are left out; 829 days have a coin price and no difficulty in force: left out");
     let with = computed(Some(&fees));
     insta::assert_snapshot!(of(&with, "2021-10-20").unwrap(), @"421.76");
+}
+
+/// Like [`check`], for a file of several products: one line each.
+fn check_each(parsed: &Parsed) -> String {
+    let mut text = format!("{}\n", parsed.kind);
+    for series in &parsed.series {
+        let rows = &series.rows;
+        let highest = rows.iter().max_by_key(|r| r.price).unwrap();
+        let lowest = rows.iter().min_by_key(|r| r.price).unwrap();
+        text += &format!(
+            "{} {}: {} rows from {} to {}; lowest {}, highest {} at {}\n",
+            series.point,
+            series.kind,
+            rows.len(),
+            rows[0].interval.start,
+            rows[rows.len() - 1].interval.end,
+            lowest.price,
+            highest.price,
+            highest.interval.start,
+        );
+    }
+    for load in &parsed.loads {
+        let rows = &load.rows;
+        let highest = rows.iter().max_by_key(|r| r.power).unwrap();
+        text += &format!(
+            "{}: {} rows from {} to {}; highest {} at {}\n",
+            load.point,
+            rows.len(),
+            rows[0].interval.start,
+            rows[rows.len() - 1].interval.end,
+            highest.power,
+            highest.interval.start,
+        );
+    }
+    for note in &parsed.notes {
+        text += &format!("note {:?} {}\n", note.kind, note.count);
+    }
+    text
+}
+
+/// Mean price in cents.
+fn mean_cents(rows: &[PriceRow]) -> i64 {
+    let sum: i128 = rows.iter().map(|r| i128::from(r.price.0)).sum();
+    to_i64(div_half_even(sum, 10_000 * rows.len() as i128))
+}
+
+#[test]
+fn years_of_the_day_ahead_market_in_workbooks() {
+    let Some(all) = read("raw_ercot/DAMLZHBSPP_2021.xlsx", "ercot", None) else { return };
+    insta::assert_snapshot!(check(&all), @"ercot_np4_180 DayAhead: 131400 rows of 15 points from 2021-01-01T06:00:00Z; highest 9052.53/MWh at LZ_AEN (LZ) 2021-02-18T00:00:00Z; []");
+    assert!(all.series.iter().all(|s| s.rows.len() == 8_760), "a year of hours each");
+    let west = settlement_point("LZ_WEST", "LZ");
+    let rows = all.rows_of(&west);
+    let highest = rows.iter().max_by_key(|r| r.price).unwrap();
+    assert_eq!(highest.price.to_string(), "9026.99/MWh");
+    assert_eq!(highest.interval.start.to_string(), "2021-02-17T13:00:00Z");
+    assert_eq!(mean_cents(rows), 14_483);
+    assert_eq!(rows.iter().filter(|r| r.price.0 < 0).count(), 184);
+    // The same year by way of another program: the same hours, the same prices.
+    let file = "ercot_dam_spp_hourly_2021-01-01_2024-06-30.csv.gz";
+    let wide = read(file, "ercot", Some(&west)).unwrap();
+    assert_eq!(rows, &wide.series[0].rows[..8_760]);
+    let all = read("raw_ercot/DAMLZHBSPP_2023.xlsx", "ercot", Some(&west)).unwrap();
+    insta::assert_snapshot!(check(&all), @"ercot_np4_180 DayAhead: 8760 rows of 1 points from 2023-01-01T06:00:00Z; highest 4214.18/MWh at LZ_WEST (LZ) 2023-08-26T00:00:00Z; []");
+    let rows = &all.series[0].rows;
+    let from = wide.series[0].rows.iter().position(|r| r.interval == rows[0].interval).unwrap();
+    assert_eq!(rows, &wide.series[0].rows[from..from + 8_760]);
+}
+
+#[test]
+fn the_first_month_of_the_nodal_market_in_a_workbook() {
+    let Some(all) = read("raw_ercot/RTMLZHBSPP_2010.xlsx", "ercot", None) else { return };
+    insta::assert_snapshot!(check(&all), @"ercot_np6_785 Settlement: 41664 rows of 14 points from 2010-12-01T06:00:00Z; highest 1286.90/MWh at LZ_RAYBN (LZ) 2010-12-10T11:00:00Z; []");
+    assert!(all.series.iter().all(|s| s.rows.len() == 2_976), "31 days of 96 quarter hours");
+    let south = all.rows_of(&settlement_point("HB_SOUTH", "HU"));
+    assert_eq!(south.iter().map(|r| r.price).min().unwrap().to_string(), "-109.29/MWh");
+}
+
+#[test]
+fn years_of_reserve_prices_with_a_product_that_came_in_summer() {
+    let Some(first) = read("raw_ercot/DAMASMCPC_2022.csv", "ercot", None) else { return };
+    insta::assert_snapshot!(check_each(&first), @"
+    ercot_np4_181
+    NSPIN (AS) capacity_day_ahead: 8760 rows from 2022-01-01T06:00:00Z to 2023-01-01T06:00:00Z; lowest 0.20/MWh, highest 2976.77/MWh at 2022-12-24T12:00:00Z
+    REGDN (AS) capacity_day_ahead: 8760 rows from 2022-01-01T06:00:00Z to 2023-01-01T06:00:00Z; lowest 0.01/MWh, highest 250.00/MWh at 2022-12-24T14:00:00Z
+    REGUP (AS) capacity_day_ahead: 8760 rows from 2022-01-01T06:00:00Z to 2023-01-01T06:00:00Z; lowest 0.00/MWh, highest 2977.77/MWh at 2022-12-24T12:00:00Z
+    RRS (AS) capacity_day_ahead: 8760 rows from 2022-01-01T06:00:00Z to 2023-01-01T06:00:00Z; lowest 0.73/MWh, highest 2976.97/MWh at 2022-12-24T12:00:00Z
+    ");
+    let second = read("raw_ercot/DAMASMCPC_2023.csv", "ercot", None).unwrap();
+    insta::assert_snapshot!(check_each(&second), @"
+    ercot_np4_181
+    ECRS (AS) capacity_day_ahead: 4921 rows from 2023-06-10T05:00:00Z to 2024-01-01T06:00:00Z; lowest 0.03/MWh, highest 4085.33/MWh at 2023-08-26T00:00:00Z
+    NSPIN (AS) capacity_day_ahead: 8760 rows from 2023-01-01T06:00:00Z to 2024-01-01T06:00:00Z; lowest 0.06/MWh, highest 2715.70/MWh at 2023-08-26T01:00:00Z
+    REGDN (AS) capacity_day_ahead: 8760 rows from 2023-01-01T06:00:00Z to 2024-01-01T06:00:00Z; lowest 0.01/MWh, highest 2961.16/MWh at 2023-08-26T23:00:00Z
+    REGUP (AS) capacity_day_ahead: 8760 rows from 2023-01-01T06:00:00Z to 2024-01-01T06:00:00Z; lowest 0.00/MWh, highest 4082.91/MWh at 2023-08-26T00:00:00Z
+    RRS (AS) capacity_day_ahead: 8760 rows from 2023-01-01T06:00:00Z to 2024-01-01T06:00:00Z; lowest 0.96/MWh, highest 4083.28/MWh at 2023-08-26T00:00:00Z
+    ");
+    let means = |parsed: &Parsed| -> Vec<String> {
+        let mean = |s: &Series| format!("{} {}", s.point.name, mean_cents(&s.rows));
+        parsed.series.iter().map(mean).collect()
+    };
+    assert_eq!(means(&first)[2..], ["REGUP 2167", "RRS 2031"]);
+    assert_eq!(means(&second)[0], "ECRS 5815");
+    assert_eq!(means(&second)[3..], ["REGUP 2679", "RRS 2126"]);
+    // The hours of both years by way of another program.
+    let file = "ercot_dam_as_mcpc_hourly_2022-01-01_2024-06-30.csv.gz";
+    let both = read(file, "ercot", None).unwrap();
+    let regup = |parsed: &Parsed| parsed.series[parsed.series.len() - 2].rows.clone();
+    let raw = [regup(&first), regup(&second)].concat();
+    assert_eq!(raw, regup(&both)[..raw.len()]);
+    assert_eq!(both.notes.len(), 1);
+    assert!(both.notes[0].text.contains("`source` left out"), "{}", both.notes[0]);
+}
+
+#[test]
+fn a_year_of_loads_by_zone() {
+    let Some(book) = read("raw_ercot/Native_Load_2023.xlsx", "ercot", None) else { return };
+    let lines = check_each(&book);
+    let ercot = lines.lines().find(|l| l.starts_with("ERCOT")).unwrap();
+    assert_eq!(
+        ercot,
+        "ERCOT (LOAD): 8760 rows from 2023-01-01T06:00:00Z to 2024-01-01T06:00:00Z; \
+         highest 85464.116 MW at 2023-08-10T22:00:00Z"
+    );
+    assert_eq!((book.loads.len(), book.notes.len(), book.series.len()), (9, 0, 0));
+    assert!(book.loads.iter().all(|l| l.rows.len() == 8_760));
+    // The whole is its zones, but for what each cell was rounded by.
+    let part = |at: usize| -> i64 {
+        let zones = book.loads.iter().filter(|l| l.point.name != "ERCOT");
+        zones.map(|l| l.rows[at].power.0).sum()
+    };
+    let whole = book.loads.iter().find(|l| l.point.name == "ERCOT").unwrap();
+    assert!(whole.rows.iter().enumerate().all(|(at, r)| (r.power.0 - part(at)).abs() <= 8));
+    // Three years by way of another program, to a tenth of a megawatt: the last is this one.
+    let file = "ercot_native_load_hourly_2021_2023.csv.gz";
+    let three = read(file, "ercot", None).unwrap();
+    assert_eq!((three.loads.len(), three.notes.len()), (9, 0));
+    let rounded = three.loads.iter().find(|l| l.point.name == "ERCOT").unwrap();
+    assert_eq!(rounded.rows.len(), 26_279);
+    for (exact, near) in whole.rows.iter().zip(&rounded.rows[26_279 - 8_759..]) {
+        assert_eq!(exact.interval, near.interval);
+        assert!((exact.power.0 - near.power.0).abs() <= 50_000, "{}", exact.interval);
+    }
+}
+
+#[test]
+fn the_map_of_the_network() {
+    let file = "raw_ercot/Settlement_Points_electrical_bus_mapping_2025-04.csv.gz";
+    let Some(parsed) = read(file, "ercot", None) else { return };
+    assert_eq!((parsed.kind, parsed.map.len()), (FileKind::ErcotNp4160, 18_143));
+    assert!(parsed.notes.is_empty() && parsed.series.is_empty());
+    let zones = |substation: &str| -> BTreeSet<&str> {
+        let there = parsed.map.iter().filter(|m| m.substation == substation);
+        there.map(|m| m.zone.as_str()).collect()
+    };
+    assert_eq!(zones("SNDSW"), BTreeSet::from(["LZ_SOUTH"]));
+    assert_eq!(zones("NAVARRO"), BTreeSet::from(["LZ_NORTH"]));
+    assert_eq!(zones("ODEHV"), BTreeSet::from(["LZ_WEST"]));
+    let bus = parsed.map.iter().find(|m| m.bus == "5005EB").unwrap();
+    assert_eq!(bus.hub, "HB_WEST");
 }
