@@ -187,7 +187,7 @@ pub fn compute(name: &str, prices: &[String]) -> anyhow::Result<Value> {
         "block_w": block.0,
         "threshold": money(Money(threshold.0)),
         "rule": format!(
-            "hindsight: all of {block} is sold in each hour whose mean price at {} is above \
+            "in hindsight, all of {block} is sold in each hour whose mean price at {} is above \
              {threshold}", case.point.name
         ),
         "hours": whole.hours,
