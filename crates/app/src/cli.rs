@@ -46,6 +46,8 @@ pub enum Command {
     Stop(ReasonArgs),
     /// Steps the engine through a journal again and says whether its decisions are the same.
     Replay(ReplayArgs),
+    /// Settles a span: what each interval came to, line by line, from a meter and posted prices.
+    Settle(SettleArgs),
     /// Looks after a journal.
     #[command(subcommand)]
     Journal(JournalCommand),
@@ -214,6 +216,60 @@ pub struct ReplayArgs {
     /// The data folder, or one of its journal segments.
     pub journal: PathBuf,
     /// How the result is printed.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// Every file may be packed; prices are told by their content, `[KIND:]FILE[#column=POINT]`.
+#[derive(Debug, Args)]
+pub struct SettleArgs {
+    /// The site's configuration: its point, contracts, adders, charges and what its work is worth.
+    #[arg(required_unless_present = "case")]
+    pub site: Option<PathBuf>,
+    /// What the meter read: interval_start_utc,energy_mwh, start,end,kwh or the like.
+    #[arg(long, value_name = "FILE", required_unless_present = "case")]
+    pub meter: Option<PathBuf>,
+    /// Posted prices, any number of files; a later posting corrects an earlier one.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub prices: Vec<String>,
+    /// First moment, RFC 3339; by default the meter's first.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<jiff::Timestamp>,
+    /// First moment after, RFC 3339; by default the end of the meter's last interval.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<jiff::Timestamp>,
+    /// What was bought (above zero) and sold a day ahead: interval_start_utc,mw[,price].
+    #[arg(long, value_name = "FILE")]
+    pub day_ahead: Option<PathBuf>,
+    /// Reserve sold: interval_start_utc,product,mw[,price].
+    #[arg(long, value_name = "FILE")]
+    pub awards: Option<PathBuf>,
+    /// Reserve called upon: start_utc,end_utc,product,mw.
+    #[arg(long, value_name = "FILE")]
+    pub deployments: Option<PathBuf>,
+    /// What the load was told to draw: interval_start_utc,mw.
+    #[arg(long, value_name = "FILE")]
+    pub base_points: Option<PathBuf>,
+    /// What each unit drew: interval_start_utc,unit,energy_mwh; a unit is a cohort's name.
+    #[arg(long, value_name = "FILE")]
+    pub units: Option<PathBuf>,
+    /// The intervals of the system's peaks, where they are published: interval_start_utc.
+    #[arg(long, value_name = "FILE", conflicts_with = "loads")]
+    pub peaks: Option<PathBuf>,
+    /// The system's load, to find its peaks in.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub loads: Vec<String>,
+    /// Strike price of the fixed-strike comparison, such as "60 USD/MWh"; by default that of
+    /// [policy], if it names one.
+    #[arg(long, value_name = "PRICE")]
+    pub strike: Option<String>,
+    /// Checks a published result instead, by its own rule: riot-2023, or a file of that form.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["site", "meter"])]
+    pub case: Option<String>,
+    /// Writes a printable page here, too.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// How it is printed.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
 }

@@ -1,7 +1,6 @@
 //! The one binary `headgate`.
 
 mod bench;
-mod case;
 mod cli;
 mod clock;
 mod commands;
@@ -59,6 +58,7 @@ fn dispatch(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Release(args) => commands::release(args),
         Command::Stop(args) => commands::stop(args),
         Command::Replay(args) => commands::replay(args),
+        Command::Settle(args) => settle::run(args),
         Command::Journal(command) => commands::journal(command),
         Command::Simfarm(args) => commands::simfarm(args),
         Command::Bench(args) => bench::run(args).map(ok),

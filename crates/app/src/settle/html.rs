@@ -1,11 +1,15 @@
 //! A statement as one printable page: it needs no script and fetches nothing.
 
+mod case;
 mod charts;
 mod style;
 mod svg;
 
+pub use case::case_page;
+
 use super::Report;
 use super::print::why;
+use anyhow::Context;
 use headgate_core::number::{div_half_even, to_i64};
 use headgate_core::settle::{Class, Component, Settled, Statement, Total};
 use headgate_core::time::{Interval, SECOND, Time};
@@ -13,6 +17,7 @@ use headgate_core::units::{Energy, Money, Price, WATT_SECONDS_PER_MWH};
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 use svg::escape;
 
 /// Corrections and runs of unsettled intervals that are listed before the page says how many
@@ -38,6 +43,19 @@ pub fn page(report: &Report) -> String {
     p.footnotes();
     p.out.push_str("</main></body></html>\n");
     p.out
+}
+
+/// Writes a page to a file, whole or not at all.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write(path: &Path, page: &str) -> anyhow::Result<()> {
+    let beside = path.with_extension("html.part");
+    std::fs::write(&beside, page)
+        .and_then(|()| std::fs::rename(&beside, path))
+        .with_context(|| format!("failed to write the page {}", path.display()))?;
+    tracing::info!("the page is in {}", path.display());
+    Ok(())
 }
 
 /// Money to the cent, halves to the even one, with thousands apart and a true minus.

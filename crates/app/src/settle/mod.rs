@@ -4,6 +4,7 @@
 //! [`inputs`] gathers what was metered, posted and agreed; the core settles it; [`print`] and
 //! [`html`] show it. Nothing here reckons money.
 
+mod case;
 pub mod html;
 mod print;
 mod report;
@@ -11,8 +12,21 @@ mod worth;
 
 pub use report::{Correction, Full, Gathered, Names, Report, Strike};
 
-use crate::cli::Format;
+use crate::cli::{Format, SettleArgs};
+use crate::run::Refused;
 use std::io::Write;
+use std::process::ExitCode;
+
+/// `headgate settle`.
+///
+/// # Errors
+/// When an input is missing or not usable.
+pub fn run(args: &SettleArgs) -> anyhow::Result<ExitCode> {
+    if let Some(name) = &args.case {
+        return case::run(name, &args.prices, args.format, args.html.as_deref());
+    }
+    anyhow::bail!(Refused("only `--case` is built yet".into()))
+}
 
 /// Writes a statement in the format asked for.
 ///

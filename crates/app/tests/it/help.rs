@@ -3,7 +3,7 @@
 use crate::common::{headgate, run};
 
 /// Every command with a help text of its own.
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 17] = [
     &[],
     &["demo"],
     &["run"],
@@ -14,6 +14,7 @@ const COMMANDS: [&[&str]; 16] = [
     &["release"],
     &["stop"],
     &["replay"],
+    &["settle"],
     &["journal"],
     &["journal", "verify"],
     &["simfarm"],

@@ -13,3 +13,4 @@ mod parity;
 mod prices;
 mod real;
 mod replay;
+mod worth;

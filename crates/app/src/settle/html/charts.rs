@@ -15,7 +15,7 @@ const PALE: &str = "#cfdde4";
 /// Labels along the time axis, about.
 const MARKS_MAX: i64 = 8;
 /// The dearest part of a price-duration curve that may run off its top, in percent.
-const CUT_PERCENT: usize = 2;
+const CUT_PERCENT: usize = 5;
 /// Nothing is cut below this.
 const CUT_LEAST: Price = Price(100_000_000);
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// Width and height of a chart, in the units of its own box.
 const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 240.0;
+const HEIGHT: f64 = 205.0;
 /// Room for labels: left, right, top, bottom.
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = 62.0;

@@ -21,7 +21,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// Cases that ship with the program.
-const CASES: [(&str, &str); 1] = [("riot-2023", include_str!("../../../scenarios/riot-2023.toml"))];
+const CASES: [(&str, &str); 1] =
+    [("riot-2023", include_str!("../../../../scenarios/riot-2023.toml"))];
 /// Figures and sentences of one case.
 const FIGURES_MAX: usize = 200;
 const HOUR: Span = Span::hours(1);
@@ -91,8 +92,16 @@ impl Sum {
 ///
 /// # Errors
 /// When there is no such case, or the prices cannot be read or are not of its point and time.
-pub fn run(name: &str, prices: &[String], format: Format) -> anyhow::Result<ExitCode> {
+pub fn run(
+    name: &str,
+    prices: &[String],
+    format: Format,
+    html: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
     let document = compute(name, prices)?;
+    if let Some(path) = html {
+        super::html::write(path, &super::html::case_page(&document))?;
+    }
     match format {
         Format::Json | Format::Jsonl => crate::commands::print(&document, format)?,
         Format::Csv => print!("{}", csv(&document)),
@@ -178,7 +187,7 @@ pub fn compute(name: &str, prices: &[String]) -> anyhow::Result<Value> {
         "block_w": block.0,
         "threshold": money(Money(threshold.0)),
         "rule": format!(
-            "hindsight: all of {block} is sold in each hour whose mean price at {} is above \
+            "in hindsight, all of {block} is sold in each hour whose mean price at {} is above \
              {threshold}", case.point.name
         ),
         "hours": whole.hours,
