@@ -186,6 +186,7 @@ impl Layout {
             FileKind::CanonicalSpp => {
                 (When::Utc { at: at(START) }, What::Single { price: at(SPP_USD) })
             }
+            FileKind::ErcotDashboard => unreachable!("it has no header to be told by"),
             FileKind::Indexed => (When::Index { at: at(T) }, What::Single { price: at(PRICE) }),
         };
         let ignored = if matches!(what, What::Wide(_)) { ignored } else { Vec::new() };

@@ -2,6 +2,7 @@
 
 mod collect;
 mod header;
+mod json;
 mod kind;
 mod rows;
 
@@ -41,13 +42,15 @@ pub enum FileKind {
     Canonical,
     /// `interval_start_utc,spp_usd_mwh`: settlement prices of a point the file does not name.
     CanonicalSpp,
+    /// ERCOT's dashboard of system-wide prices, as JSON.
+    ErcotDashboard,
     /// `t,price`: `t` counts settlement intervals from 0 at [`INDEX_EPOCH`].
     Indexed,
 }
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ErcotNp6905,
         Self::ErcotNp6785,
         Self::ErcotNp6788,
@@ -57,6 +60,7 @@ impl FileKind {
         Self::AemoPrice,
         Self::Canonical,
         Self::CanonicalSpp,
+        Self::ErcotDashboard,
         Self::Indexed,
     ];
 
@@ -73,6 +77,7 @@ impl FileKind {
             Self::AemoPrice => "aemo_price",
             Self::Canonical => "canonical",
             Self::CanonicalSpp => "canonical_spp",
+            Self::ErcotDashboard => "ercot_dashboard",
             Self::Indexed => "indexed",
         }
     }
@@ -96,7 +101,14 @@ impl FileKind {
     /// Whether the file leaves open what it holds prices of.
     #[must_use]
     pub fn takes_any_price_kind(self) -> bool {
-        matches!(self, Self::AemoPrice | Self::Canonical | Self::CanonicalSpp | Self::Indexed)
+        matches!(
+            self,
+            Self::AemoPrice
+                | Self::Canonical
+                | Self::CanonicalSpp
+                | Self::ErcotDashboard
+                | Self::Indexed
+        )
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::collect::Collector;
 use super::header::{Layout, What, When};
+use super::json::{self, Table};
 use super::{FileKind, INDEX_EPOCH, Options, Parsed};
 use crate::container::{self, Container};
 use crate::error::{FeedError, shown};
@@ -106,6 +107,10 @@ impl<'a> RowReader<'a> {
         container: Container,
         text: &mut dyn BufRead,
     ) -> Result<(), FeedError> {
+        let start = text.fill_buf().map_err(|e| container::failed(file, container, e))?;
+        if json::is_json(start) {
+            return self.json(file, container, text);
+        }
         let mut reader =
             csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(text);
         let mut record = ByteRecord::new();
@@ -125,17 +130,52 @@ impl<'a> RowReader<'a> {
         self.collector.ignored(file, &layout.ignored);
         while reader.read_byte_record(&mut record).map_err(read)? {
             let line = record.position().map_or(0, csv::Position::line);
-            let row = Row { file, layout: &layout, record: &record, line };
-            if record.len() != layout.names.len() {
-                let (got, want) = (record.len(), layout.names.len());
-                return Err(FeedError::Line {
-                    file: file.to_owned(),
-                    line,
-                    what: format!("it has {got} fields where the header has {want}"),
-                    mend: "the file is cut short or damaged: fetch it again".into(),
-                });
+            self.record(&Row { file, layout: &layout, record: &record, line }, price_kind)?;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, row: &Row<'_>, kind: PriceKind) -> Result<(), FeedError> {
+        let (got, want) = (row.record.len(), row.layout.names.len());
+        if got != want {
+            return Err(FeedError::Line {
+                file: row.file.to_owned(),
+                line: row.line,
+                what: format!("it has {got} fields where the header has {want}"),
+                mend: "the file is cut short or damaged: fetch it again".into(),
+            });
+        }
+        self.row(row, kind)
+    }
+
+    /// Reads an answer in JSON; what messages call a line is a row of its data.
+    fn json(
+        &mut self,
+        file: &str,
+        container: Container,
+        text: &mut dyn BufRead,
+    ) -> Result<(), FeedError> {
+        let (layout, tables) = match json::table(file, container, text, self.market)? {
+            Table::Answer(header, rows) => {
+                let layout = Layout::of(file, &header, self.options)?;
+                let kind = self.agree(file, &layout)?;
+                self.collector.ignored(file, &layout.ignored);
+                (layout, vec![(kind, rows)])
             }
-            self.row(&row, price_kind)?;
+            Table::Dashboard(layout, tables) => {
+                let wanted = self.agree(file, &layout)?;
+                let asked = self.options.kind.is_some();
+                (layout, tables.into_iter().filter(|t| !asked || t.0 == wanted).collect())
+            }
+        };
+        if tables.iter().all(|(_, rows)| rows.is_empty()) {
+            return Err(FeedError::NoRows { file: file.to_owned() });
+        }
+        let file = format!("{file}:data");
+        for (kind, rows) in &tables {
+            for (record, line) in rows.iter().zip(1..) {
+                self.record(&Row { file: &file, layout: &layout, record, line }, *kind)?;
+            }
         }
         Ok(())
     }

@@ -3,5 +3,6 @@
 
 mod common;
 mod follow;
+mod json;
 mod parse;
 mod real;

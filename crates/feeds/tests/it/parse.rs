@@ -149,7 +149,7 @@ fn bad_fields_name_file_line_column_and_mend() {
     insta::assert_snapshot!(bad(",SettlementPointType", ""), @"failed to read x.csv line 1: a file of kind ercot_np6_905 is recognised, but the column SettlementPointType is missing; fetch the file again, or put its header right");
     insta::assert_snapshot!(bad(&good, SPP_HEADER), @"failed to read x.csv: it has a header and no rows; fetch the file again");
     insta::assert_snapshot!(bad(&good, ""), @"failed to read x.csv: it is empty; fetch the file again");
-    insta::assert_snapshot!(bad(&good, "<html><body>Access denied</body></html>\n"), @"failed to read x.csv line 1: the header `<html><body>Access denied</body></html>` is of no known kind; give one of ercot_np6_905, ercot_np6_785, ercot_np6_788, ercot_np4_190, sced_wide, day_ahead_wide, aemo_price, canonical, canonical_spp, indexed");
+    insta::assert_snapshot!(bad(&good, "<html><body>Access denied</body></html>\n"), @"failed to read x.csv line 1: the header `<html><body>Access denied</body></html>` is of no known kind; give one of ercot_np6_905, ercot_np6_785, ercot_np6_788, ercot_np4_190, sced_wide, day_ahead_wide, aemo_price, canonical, canonical_spp, ercot_dashboard, indexed");
     insta::assert_snapshot!(bad(&good, "interval_start_utc,hb_west\n2025-04-10T00:00:00Z,3\n"), @"failed to read x.csv line 1: a file of kind canonical needs a column for each point, and none is named in capitals; name the columns by point, for example HB_WEST");
 }
 
