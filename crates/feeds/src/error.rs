@@ -48,6 +48,12 @@ pub enum FeedError {
         /// What to do about it.
         mend: String,
     },
+    /// An answer is in order and holds nothing: a gap, not calm.
+    #[error("failed to read {file}: the answer has no rows; what is missing stays unknown")]
+    NoRows {
+        /// Which answer.
+        file: String,
+    },
     /// A line is not usable.
     #[error("failed to read {file} line {line}: {what}; {mend}")]
     Line {

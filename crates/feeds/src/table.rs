@@ -148,7 +148,9 @@ pub(crate) fn read<R: Read + Seek>(
     input: R,
     into: &mut dyn Rows,
 ) -> Result<(), FeedError> {
+    // A zip read without its directory is as good: what it lacks its own checks tell.
     container::unpack(file, input, &mut |name, packed, text| one(name, packed, text, into))
+        .map(drop)
 }
 
 fn one(

@@ -174,6 +174,9 @@ pub fn known_kinds() -> String {
     FileKind::ALL.map(FileKind::name).join(", ")
 }
 
+/// Why a kind is never told by its header.
+const NO_HEADER: &str = "a dashboard is JSON and has no header to be told by";
+
 /// A header's columns, as written and by letters only.
 struct Columns {
     names: Vec<String>,
@@ -259,6 +262,7 @@ impl Columns {
             FileKind::ErcotNp4160 => When::Never,
             FileKind::AemoPrice => When::StampEnd { at: at(SETTLED) },
             FileKind::CanonicalSpp | FileKind::Canonical => When::Utc { at: at(START) },
+            FileKind::ErcotDashboard => unreachable!("{NO_HEADER}"),
             FileKind::Indexed => When::Index { at: at(T) },
         }
     }
@@ -294,6 +298,7 @@ impl Columns {
                 return (What::Wide { points, typed: ADDER }, others, why);
             }
             FileKind::ErcotNp6345 | FileKind::ErcotNativeLoad => What::Loads(points),
+            FileKind::ErcotDashboard => unreachable!("{NO_HEADER}"),
             FileKind::ErcotNp4160 => What::Map {
                 bus: at(BUS),
                 substation: at(SUBSTATION),

@@ -2,6 +2,7 @@
 
 mod collect;
 mod header;
+mod json;
 mod kind;
 mod moments;
 mod row;
@@ -67,13 +68,15 @@ pub enum FileKind {
     Canonical,
     /// `interval_start_utc,spp_usd_mwh`: settlement prices of a point the file does not name.
     CanonicalSpp,
+    /// ERCOT's dashboard of system-wide prices, as JSON.
+    ErcotDashboard,
     /// `t,price`: `t` counts settlement intervals from 0 at [`INDEX_EPOCH`].
     Indexed,
 }
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::ErcotNp6905,
         Self::ErcotNp6785,
         Self::ErcotNp6788,
@@ -95,6 +98,7 @@ impl FileKind {
         Self::AemoPrice,
         Self::Canonical,
         Self::CanonicalSpp,
+        Self::ErcotDashboard,
         Self::Indexed,
     ];
 
@@ -123,6 +127,7 @@ impl FileKind {
             Self::AemoPrice => "aemo_price",
             Self::Canonical => "canonical",
             Self::CanonicalSpp => "canonical_spp",
+            Self::ErcotDashboard => "ercot_dashboard",
             Self::Indexed => "indexed",
         }
     }
@@ -152,6 +157,7 @@ impl FileKind {
             | Self::AemoPrice
             | Self::Canonical
             | Self::CanonicalSpp
+            | Self::ErcotDashboard
             | Self::Indexed => SeriesKind::Settlement,
         })
     }
@@ -159,7 +165,14 @@ impl FileKind {
     /// Whether the file leaves open what it holds prices of.
     #[must_use]
     pub fn takes_any_price_kind(self) -> bool {
-        matches!(self, Self::AemoPrice | Self::Canonical | Self::CanonicalSpp | Self::Indexed)
+        matches!(
+            self,
+            Self::AemoPrice
+                | Self::Canonical
+                | Self::CanonicalSpp
+                | Self::ErcotDashboard
+                | Self::Indexed
+        )
     }
 }
 

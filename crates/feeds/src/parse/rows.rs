@@ -2,6 +2,7 @@
 
 use super::collect::{Collector, Held};
 use super::header::{Layout, Typed, What, When};
+use super::json::{self, Table};
 use super::moments::Moments;
 use super::row::{FETCH_AGAIN, Row};
 use super::{FileKind, INDEX_EPOCH, Mapping, Options, Parsed, SeriesKind};
@@ -11,7 +12,7 @@ use crate::limits::{PREAMBLE_ROWS_MAX, REMARK_ROWS_MAX};
 use crate::market::{Edge, Market};
 use crate::{implied_kind, settlement_point};
 use csv::ByteRecord;
-use headgate_core::market::SettlementPoint;
+use headgate_core::market::{PriceKind, SettlementPoint};
 use headgate_core::time::{Interval, Span};
 use std::io::BufRead;
 
@@ -53,6 +54,10 @@ impl<'a> RowReader<'a> {
         container: Container,
         text: &mut dyn BufRead,
     ) -> Result<(), FeedError> {
+        let start = text.fill_buf().map_err(|e| container::failed(file, container, e))?;
+        if json::is_json(start) {
+            return self.json(file, container, text);
+        }
         let mut builder = csv::ReaderBuilder::new();
         builder.flexible(true).has_headers(false);
         // A carriage return is trimmed off its cell, so that lines are counted by their feeds.
@@ -83,16 +88,54 @@ impl<'a> RowReader<'a> {
                 fit(&mut record, width);
             }
             let line = record.position().map_or(0, csv::Position::line);
-            if record.len() != width {
-                let got = record.len();
-                return Err(FeedError::Line {
-                    file: file.to_owned(),
-                    line,
-                    what: format!("it has {got} fields where the header has {width}"),
-                    mend: "the file is cut short or damaged: fetch it again".into(),
-                });
+            self.record(&Row { file, layout: &layout, record: &record, line }, held)?;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, row: &Row<'_>, held: Held) -> Result<(), FeedError> {
+        let (got, want) = (row.record.len(), row.layout.names.len());
+        if got != want {
+            return Err(FeedError::Line {
+                file: row.file.to_owned(),
+                line: row.line,
+                what: format!("it has {got} fields where the header has {want}"),
+                mend: "the file is cut short or damaged: fetch it again".into(),
+            });
+        }
+        self.row(row, held)
+    }
+
+    /// Reads an answer in JSON; what messages call a line is a row of its data.
+    fn json(
+        &mut self,
+        file: &str,
+        container: Container,
+        text: &mut dyn BufRead,
+    ) -> Result<(), FeedError> {
+        let (layout, tables) = match json::table(file, container, text, self.market)? {
+            Table::Answer(header, rows) => {
+                let layout = Layout::of(file, &header, self.options)?;
+                let held = self.agree(file, &layout)?;
+                self.collector.ignored(file, &layout.ignored, layout.ignored_because);
+                (layout, vec![(held, rows)])
             }
-            self.row(&Row { file, layout: &layout, record: &record, line }, held)?;
+            Table::Dashboard(layout, tables) => {
+                let wanted = self.agree(file, &layout)?;
+                let asked = self.options.kind.is_some();
+                let held = |(kind, rows): (PriceKind, _)| (Held::Prices(kind.into()), rows);
+                let tables = tables.into_iter().map(held);
+                (layout, tables.filter(|t| !asked || t.0 == wanted).collect())
+            }
+        };
+        if tables.iter().all(|(_, rows): &(Held, Vec<ByteRecord>)| rows.is_empty()) {
+            return Err(FeedError::NoRows { file: file.to_owned() });
+        }
+        let file = format!("{file}:data");
+        for (held, rows) in &tables {
+            for (record, line) in rows.iter().zip(1..) {
+                self.record(&Row { file: &file, layout: &layout, record, line }, *held)?;
+            }
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ mod ercot;
 mod follow;
 mod hashprice;
 mod inputs;
+mod json;
 mod parse;
 mod real;
 mod settlement;
