@@ -28,8 +28,6 @@ pub struct Work {
     pub energy: Energy,
     /// What its work brought, in the currency it is paid in.
     pub revenue: Money,
-    /// Whether that is another currency than the site's.
-    pub foreign: bool,
 }
 
 /// Rate at which the work's currency is turned into the site's.
@@ -102,7 +100,14 @@ pub struct Metered {
     pub base_point: Option<Power>,
     /// What the units drew and earned, in order of unit.
     pub work: Vec<Work>,
-    /// The rate for work paid in another currency, where there is one.
+    /// Mean value of a megawatt-hour of work in the currency it is paid in, for the line that
+    /// tells it; `None` where there was no work.
+    pub value: Option<Quote>,
+    /// Whether no value of the work was known, so that its revenue is unknown and not zero.
+    pub unvalued: bool,
+    /// Whether the work's revenue is in another currency than the site's.
+    pub foreign: bool,
+    /// The rate for it, where there is one.
     pub exchange: Option<Exchange>,
     /// Cost of starts and wear.
     pub wear: Money,
@@ -122,6 +127,9 @@ impl Metered {
             deployments: Vec::new(),
             base_point: None,
             work: Vec::new(),
+            value: None,
+            unvalued: false,
+            foreign: false,
             exchange: None,
             wear: Money::ZERO,
         }
