@@ -24,13 +24,13 @@ pub enum Fetching {
 /// A hash price and when it is told: with it, or with a later exchange rate.
 pub type Told = (Time, Hashprice);
 
-/// The hash prices of a configuration in the market's currency, in the order in which they are
-/// told; what they lack is logged.
+/// The hash prices of a configuration in the currency the work is paid in, in the order in which
+/// they are known; what they lack is logged.
 ///
 /// # Errors
 /// When a file that holds them cannot be read, or an address does not answer.
-pub fn hashprices(loaded: &Loaded, fetching: Fetching) -> anyhow::Result<Vec<Told>> {
-    let rows = match &loaded.hashprice {
+pub fn in_own_currency(loaded: &Loaded, fetching: Fetching) -> anyhow::Result<Vec<Hashprice>> {
+    Ok(match &loaded.hashprice {
         HashpriceSource::NotNeeded => Vec::new(),
         HashpriceSource::Constant(money) => {
             vec![Hashprice { per_ph_day: *money, known_at: Time::MIN }]
@@ -48,8 +48,7 @@ pub fn hashprices(loaded: &Loaded, fetching: Fetching) -> anyhow::Result<Vec<Tol
         HashpriceSource::Address { base, currency } => {
             fetch(&mut Mempool::new(base, currency)).context("failed to fetch the hash prices")?
         }
-    };
-    Ok(in_market_currency(&rows, &loaded.worth.fx))
+    })
 }
 
 fn fetch(mempool: &mut Mempool) -> anyhow::Result<Vec<Hashprice>> {
@@ -96,13 +95,13 @@ fn in_market_currency(rows: &[Hashprice], fx: &Fx) -> Vec<Told> {
 /// only the last counts.
 ///
 /// # Errors
-/// As [`hashprices`].
+/// As [`in_own_currency`].
 pub fn script(
     loaded: &Loaded,
     start: Time,
     fetching: Fetching,
 ) -> anyhow::Result<Vec<(Time, Event)>> {
-    let told = hashprices(loaded, fetching)?;
+    let told = in_market_currency(&in_own_currency(loaded, fetching)?, &loaded.worth.fx);
     let first = told.partition_point(|(at, _)| *at <= start).saturating_sub(1);
     // What a contract fixes never grows old: it is known anew at every start.
     let fixed =

@@ -400,7 +400,7 @@ impl Page<'_> {
         self.put("<section><h2>Corrections</h2>");
         self.put(&format!(
             "<p>{} intervals settle differently since prices were corrected. By the prices first \
-             posted the profit was {}; by those in force it is {}. The difference is <b>{}</b>.</p>",
+             posted the profit was {}; by those in force it is {}: a difference of <b>{}</b>.</p>",
             difference.changes.len(),
             money(correction.first.profit()),
             money(self.report.statement.profit()),

@@ -8,6 +8,7 @@ mod case;
 pub mod html;
 mod print;
 mod report;
+mod work;
 
 pub use report::{Correction, Full, Gathered, Names, Report, Strike};
 
