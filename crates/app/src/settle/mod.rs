@@ -5,15 +5,15 @@
 //! [`html`] show it. Nothing here reckons money.
 
 mod case;
+mod gather;
 pub mod html;
 mod print;
 mod report;
 mod work;
 
-pub use report::{Correction, Full, Gathered, Names, Report, Strike};
+pub use report::Report;
 
-use crate::cli::{Format, SettleArgs};
-use crate::run::Refused;
+use crate::cli::{Format, SettleArgs, exit};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -25,7 +25,13 @@ pub fn run(args: &SettleArgs) -> anyhow::Result<ExitCode> {
     if let Some(name) = &args.case {
         return case::run(name, &args.prices, args.format, args.html.as_deref());
     }
-    anyhow::bail!(Refused("only `--case` is built yet".into()))
+    let report = gather::report(args)?;
+    if let Some(path) = &args.html {
+        html::write(path, &html::page(&report))?;
+    }
+    write(&report, args.format, &mut std::io::stdout().lock())?;
+    let nothing = report.statement.intervals.is_empty();
+    Ok(if nothing { ExitCode::from(exit::FAILED) } else { ExitCode::SUCCESS })
 }
 
 /// Writes a statement in the format asked for.

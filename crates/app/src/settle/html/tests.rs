@@ -1,7 +1,7 @@
 //! What the page says, and that nothing in it can break out of its place.
 
 use super::*;
-use crate::settle::{Full, Gathered, Names};
+use crate::settle::report::{Full, Gathered, Names};
 use headgate_core::settle::{AdderOn, AdderTerms, BlockTerms, Metered, Quote, Terms, UnitId, Work};
 use headgate_core::site::Block;
 use headgate_core::time::Span;

@@ -1,0 +1,606 @@
+//! Gathers what was metered, posted and agreed for each interval of a span.
+
+use super::report::{Full, Gathered, Names, Report};
+use super::work::{self, Fleet, Worths};
+use crate::cli::SettleArgs;
+use crate::config::Loaded;
+use crate::run::Refused;
+use crate::site_files::load_site;
+use anyhow::bail;
+use headgate_core::market::{PriceRow, SettlementPoint};
+use headgate_core::number::{div_half_even, to_i64};
+use headgate_core::settle::{
+    Capacity, Charge, Deployment, Exchange, Metered, Peak, Position, Quote, Terms, Work,
+    coincident_peaks,
+};
+use headgate_core::site::PolicyRule;
+use headgate_core::time::{Interval, SECOND, Span, Time};
+use headgate_core::units::{Energy, Power, Price};
+use headgate_feeds::market::Market;
+use headgate_feeds::meter::{self, MeterFile};
+use headgate_feeds::schedule::{self, Entry, ScheduleKind};
+use headgate_feeds::{Options, SeriesKind, settlement_point};
+use jiff::tz::TimeZone;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Longest span of one statement: two years of five minutes.
+const INTERVALS_MAX: i64 = 220_000;
+/// Products of capacity of one site.
+const PRODUCTS_MAX: usize = 64;
+
+/// Prices of one point by interval: as first posted, and as in force.
+#[derive(Debug, Default)]
+struct Posted {
+    first: BTreeMap<Time, Quote>,
+    latest: BTreeMap<Time, Quote>,
+    corrected: bool,
+}
+
+impl Posted {
+    /// Takes the rows of one posting, a later one than any before.
+    fn take(&mut self, rows: &[PriceRow]) {
+        for row in rows {
+            let quote = Quote { price: row.price, known_at: row.known_at };
+            self.first.entry(row.interval.start).or_insert(quote);
+            let before = self.latest.insert(row.interval.start, quote);
+            self.corrected |= before.is_some_and(|b| b.price != quote.price);
+        }
+    }
+
+    /// The price in force at a moment, of rows so long.
+    fn at(&self, start: Time, step: Span) -> Option<Quote> {
+        let (from, quote) = self.latest.range(..=start).next_back()?;
+        (start.since(*from) < step).then_some(*quote)
+    }
+}
+
+/// Everything that is read before intervals are put together.
+struct Inputs<'a> {
+    loaded: &'a Loaded,
+    market: &'a Market,
+    files: &'a [String],
+    step: Span,
+    notes: Vec<String>,
+    sources: Vec<String>,
+}
+
+/// Makes the report that the command asks for.
+///
+/// # Errors
+/// When an input is missing or not usable.
+pub fn report(args: &SettleArgs) -> anyhow::Result<Report> {
+    let (Some(site), Some(metered)) = (&args.site, &args.meter) else {
+        bail!(Refused("a statement needs a site and --meter FILE".into()));
+    };
+    let loaded = load_site(site)?;
+    let market = Market::load(&loaded.site.market.name)?;
+    let step = loaded.terms.step;
+    let meter = meter::load(metered, step)?;
+    let span = span(args, &meter, step)?;
+    let mut inputs = Inputs {
+        loaded: &loaded,
+        market: &market,
+        files: &args.prices,
+        step,
+        notes: meter.notes.clone(),
+        sources: vec![format!("meter: {}", metered.display())],
+    };
+    let own = inputs.posted(&loaded.site.point, SeriesKind::Settlement)?;
+    if own.latest.is_empty() {
+        bail!(Refused(format!(
+            "no settlement price of {} in {}: name another [site] settlement_point or another file",
+            loaded.site.point,
+            args.prices.join(", ")
+        )));
+    }
+    let mut rows = inputs.base(&meter, span, &own);
+    inputs.resale(&mut rows)?;
+    inputs.positions(args, &mut rows)?;
+    let products = inputs.capacity(args, &mut rows)?;
+    inputs.base_points(args, &mut rows)?;
+    let fleet = Fleet::of(&loaded.site);
+    let worths = Worths::of(&loaded)?;
+    inputs.work(args, &fleet, &worths, &mut rows)?;
+    let terms = inputs.terms(args, span)?;
+    let strike = strike(args, &loaded)?;
+    let names = Names {
+        blocks: terms.blocks.iter().map(|b| b.name.clone()).collect(),
+        adders: terms.adders.iter().map(|a| a.name.clone()).collect(),
+        charges: terms.charges.iter().map(charge_name).collect(),
+        products,
+        units: fleet.units.clone(),
+    };
+    let first = own.corrected.then(|| {
+        let quoted = |m: &Metered| Metered {
+            quote: m.quote.and(own.first.get(&m.interval.start).copied()),
+            ..m.clone()
+        };
+        rows.iter().map(quoted).collect()
+    });
+    let load = |m: &Metered, energy: Energy| -> (Energy, Vec<Work>) {
+        let worth = worths.at(m.interval.start);
+        (energy, worth.map_or_else(Vec::new, |w| fleet.work(m.interval, energy, None, w)))
+    };
+    let on = |m: &Metered| load(m, fleet.most(m.interval.length()));
+    let off = |m: &Metered| load(m, fleet.least(m.interval.length()));
+    let known = !loaded.site.machines.is_empty();
+    let mut sources = inputs.sources;
+    sources.extend(work::source(&loaded));
+    Ok(Report::of(Gathered {
+        site: loaded.site.name.clone(),
+        point: loaded.site.point.to_string(),
+        zone: loaded.site.timezone.clone(),
+        span,
+        terms,
+        names,
+        intervals: rows,
+        first,
+        strike,
+        full: known.then_some(Full { on: &on, off: &off }),
+        sources,
+        notes: inputs.notes,
+    }))
+}
+
+/// The span asked for, or the meter's own, in whole settlement intervals.
+fn span(args: &SettleArgs, meter: &MeterFile, step: Span) -> anyhow::Result<Interval> {
+    let given = |t: Option<jiff::Timestamp>| -> anyhow::Result<Option<Time>> {
+        t.map(|t| Ok(Time(i64::try_from(t.as_nanosecond())?))).transpose()
+    };
+    let (first, last) = match (meter.intervals.first(), meter.intervals.last()) {
+        (Some(first), Some(last)) => (first.interval.start, last.interval.end),
+        _ => bail!(Refused("the meter has no reading".into())),
+    };
+    let (start, end) = (given(args.from)?.unwrap_or(first), given(args.to)?.unwrap_or(last));
+    for (t, flag) in [(start, "--from"), (end, "--to")] {
+        if t.interval(step).start != t {
+            bail!(Refused(format!("{flag} {t} is not at the edge of a {step} interval")));
+        }
+    }
+    if start >= end || end.since(start).0 / step.0 > INTERVALS_MAX {
+        bail!(Refused(format!(
+            "a statement of {start} to {end} is empty or too long: move --from or --to"
+        )));
+    }
+    Ok(Interval { start, end })
+}
+
+fn strike(args: &SettleArgs, loaded: &Loaded) -> anyhow::Result<Option<Price>> {
+    let currency = &loaded.terms.currency;
+    if let Some(text) = &args.strike {
+        let price = headgate_feeds::quantity::price(text, currency);
+        return Ok(Some(price.map_err(|e| Refused(format!("--strike: {e}")))?));
+    }
+    Ok(match loaded.site.policy.rule {
+        PolicyRule::FixedStrike(price) => Some(price),
+        PolicyRule::AlwaysOn | PolicyRule::Breakeven => None,
+    })
+}
+
+fn charge_name(charge: &Charge) -> String {
+    match charge {
+        Charge::CoincidentPeak { name, .. } => name.clone(),
+        Charge::Demand(demand) => demand.name.clone(),
+    }
+}
+
+/// Intervals of a span that an entry overlaps, by index, with how long it does.
+fn overlaps(span: Interval, step: Span, of: Interval) -> impl Iterator<Item = (usize, Span)> {
+    let (from, to) = (of.start.max(span.start), of.end.min(span.end));
+    let first = (from.since(span.start).0 / step.0).max(0);
+    let mut at = first;
+    std::iter::from_fn(move || {
+        let start = Time(span.start.0 + at * step.0);
+        if from >= to || start >= to {
+            return None;
+        }
+        let shared = (start + step).min(to).since(start.max(from));
+        at += 1;
+        Some((usize::try_from(at - 1).ok()?, shared))
+    })
+}
+
+fn whole(rows: &[Metered]) -> Interval {
+    let (first, last) = (&rows[0], &rows[rows.len() - 1]);
+    Interval { start: first.interval.start, end: last.interval.end }
+}
+
+impl Inputs<'_> {
+    /// Every posting of a point's prices, in the order of the files.
+    fn posted(&mut self, point: &SettlementPoint, kind: SeriesKind) -> anyhow::Result<Posted> {
+        let mut posted = Posted::default();
+        for spec in self.files {
+            let (body, column) = match spec.rsplit_once("#column=") {
+                Some((body, column)) => (body, Some(column.to_owned())),
+                None => (spec.as_str(), None),
+            };
+            let named = body
+                .split_once(':')
+                .and_then(|(k, f)| headgate_feeds::FileKind::from_name(k).map(|_| f));
+            let options = Options {
+                point: Some(point.clone()),
+                column: column.filter(|_| *point == self.loaded.site.point),
+                ..Options::default()
+            };
+            let file = named.unwrap_or(body);
+            let parsed = headgate_feeds::load_with(Path::new(file), self.market, &options)?;
+            let rows: Vec<PriceRow> = parsed
+                .series
+                .iter()
+                .filter(|s| s.kind == kind)
+                .flat_map(|s| s.rows.iter().copied())
+                .collect();
+            if rows.is_empty() {
+                continue;
+            }
+            posted.take(&rows);
+            self.sources.push(format!(
+                "{kind} prices of {point}: {file}, {} rows from {} to {}",
+                rows.len(),
+                rows.iter().map(|r| r.interval.start).min().unwrap_or(Time::MIN),
+                rows.iter().map(|r| r.interval.end).max().unwrap_or(Time::MIN),
+            ));
+        }
+        Ok(posted)
+    }
+
+    /// Every interval of the span with its reading and its price.
+    fn base(&mut self, meter: &MeterFile, span: Interval, own: &Posted) -> Vec<Metered> {
+        let read: BTreeMap<Time, Energy> = meter
+            .intervals
+            .iter()
+            .filter(|m| m.measured == self.step)
+            .map(|m| (m.interval.start, m.energy))
+            .collect();
+        let mut rows = Vec::new();
+        let mut start = span.start;
+        while start < span.end {
+            rows.push(Metered {
+                energy: read.get(&start).copied(),
+                quote: own.latest.get(&start).copied(),
+                resale: vec![None; self.loaded.resale.len()],
+                ..Metered::unknown(Interval::starting(start, self.step))
+            });
+            start = start + self.step;
+        }
+        rows
+    }
+
+    /// Prices where blocks are sold back, other than the site's own point.
+    fn resale(&mut self, rows: &mut [Metered]) -> anyhow::Result<()> {
+        let loaded = self.loaded;
+        for (i, point) in loaded.resale.iter().enumerate() {
+            if !loaded.terms.blocks[i].elsewhere {
+                continue;
+            }
+            let posted = self.posted(point, SeriesKind::Settlement)?;
+            if posted.latest.is_empty() {
+                self.notes.push(format!("no price of {point}, where a block is sold back"));
+            }
+            for row in &mut *rows {
+                row.resale[i] = posted.latest.get(&row.interval.start).copied();
+            }
+        }
+        Ok(())
+    }
+
+    fn schedule(&mut self, path: &Path, kind: ScheduleKind) -> anyhow::Result<Vec<Entry>> {
+        let entries = schedule::load(path, kind, self.step)?;
+        self.sources.push(format!("{}: {} entries", path.display(), entries.len()));
+        Ok(entries)
+    }
+
+    fn positions(&mut self, args: &SettleArgs, rows: &mut [Metered]) -> anyhow::Result<()> {
+        let Some(path) = &args.day_ahead else { return Ok(()) };
+        let entries = self.schedule(path, ScheduleKind::DayAhead)?;
+        let posted = self.posted(&self.loaded.site.point.clone(), SeriesKind::DayAhead)?;
+        let span = whole(rows);
+        for entry in entries {
+            for (i, shared) in overlaps(span, self.step, entry.interval) {
+                if shared != self.step {
+                    bail!(Refused(format!(
+                        "{} line {}: a position covers whole settlement intervals of {}",
+                        path.display(),
+                        entry.line,
+                        self.step
+                    )));
+                }
+                let start = rows[i].interval.start;
+                let own = entry.price.map(|price| Quote { price, known_at: Time::MIN });
+                let Some(quote) = own.or_else(|| posted.at(start, Span::hours(1))) else {
+                    bail!(Refused(format!(
+                        "{} line {}: no day-ahead price of {} at {start}: give a column `price` \
+                         or a day-ahead file with --prices",
+                        path.display(),
+                        entry.line,
+                        self.loaded.site.point
+                    )));
+                };
+                rows[i].position = Some(Position { power: entry.power, quote });
+            }
+        }
+        Ok(())
+    }
+
+    /// Awards and deployments; returns the names of the products.
+    fn capacity(&mut self, args: &SettleArgs, rows: &mut [Metered]) -> anyhow::Result<Vec<String>> {
+        let Some(path) = &args.awards else {
+            if args.deployments.is_some() {
+                bail!(Refused(
+                    "--deployments needs --awards: what was sold, and for how much".into()
+                ));
+            }
+            return Ok(Vec::new());
+        };
+        let entries = self.schedule(path, ScheduleKind::Award)?;
+        let names: BTreeSet<&str> = entries.iter().map(|e| e.name.as_str()).collect();
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+        if names.len() > PRODUCTS_MAX {
+            bail!(Refused(format!("{}: more than {PRODUCTS_MAX} products", path.display())));
+        }
+        let number = |name: &str| {
+            let at = names.iter().position(|n| n == name).unwrap_or(0);
+            u16::try_from(at).expect("PRODUCTS_MAX fits 16 bits")
+        };
+        let mut prices: BTreeMap<&str, Posted> = BTreeMap::new();
+        for name in &names {
+            let point = settlement_point(name, "");
+            prices.insert(name, self.posted(&point, SeriesKind::CapacityDayAhead)?);
+        }
+        let span = whole(rows);
+        for entry in &entries {
+            for (i, shared) in overlaps(span, self.step, entry.interval) {
+                let start = rows[i].interval.start;
+                let own = entry.price.map(|price| Quote { price, known_at: Time::MIN });
+                let posted = || prices[entry.name.as_str()].at(start, Span::hours(1));
+                let (Some(quote), true) = (own.or_else(posted), shared == self.step) else {
+                    bail!(Refused(format!(
+                        "{} line {}: no price of {} at {start}, or not a whole interval: give a \
+                         column `price`, or its day-ahead prices with --prices",
+                        path.display(),
+                        entry.line,
+                        entry.name
+                    )));
+                };
+                let product = number(&entry.name);
+                rows[i].capacity.push(Capacity { product, awarded: entry.power, quote });
+            }
+        }
+        if let Some(path) = &args.deployments {
+            let calls = self.schedule(path, ScheduleKind::Deployment)?;
+            if let Some(call) = calls.iter().find(|c| !names.contains(&c.name)) {
+                bail!(Refused(format!(
+                    "{} line {}: {} was never awarded",
+                    path.display(),
+                    call.line,
+                    call.name
+                )));
+            }
+            self.deployments(&calls, &number, rows);
+        }
+        Ok(names)
+    }
+
+    /// What was delivered is what the meter fell by, from the interval before the call.
+    fn deployments(&mut self, calls: &[Entry], number: &dyn Fn(&str) -> u16, rows: &mut [Metered]) {
+        let (span, step) = (whole(rows), self.step);
+        let mean = |e: Energy, over: Span| {
+            let watts = i128::from(e.0) * i128::from(SECOND);
+            Power(to_i64(div_half_even(watts, i128::from(over.0))))
+        };
+        for call in calls {
+            let before = rows.iter().rev().find(|r| r.interval.end <= call.interval.start);
+            let base = before.and_then(|r| r.energy).map(|e| mean(e, step));
+            for (i, shared) in overlaps(span, step, call.interval) {
+                // Called for a part of the interval, it is so much less over the whole of it.
+                let part = |p: Power| mean(p.over(shared), step);
+                let drawn = rows[i].energy.map(|e| mean(e, step));
+                let fell = base.zip(drawn).map_or(Power::ZERO, |(b, d)| b.minus_or_zero(d));
+                let required = part(call.power);
+                let delivered = fell.min(required);
+                let product = number(&call.name);
+                rows[i].deployments.push(Deployment { product, required, delivered });
+            }
+        }
+        if !calls.is_empty() {
+            self.notes.push(
+                "what was delivered of a deployment is what the meter fell by since the last \
+                 interval before the call; without that reading nothing counts as delivered"
+                    .into(),
+            );
+        }
+    }
+
+    fn base_points(&mut self, args: &SettleArgs, rows: &mut [Metered]) -> anyhow::Result<()> {
+        let Some(path) = &args.base_points else { return Ok(()) };
+        if self.loaded.terms.deviation.is_none() {
+            bail!(Refused(
+                "--base-points needs [settlement] base_point: how far the load may stray, which \
+                 has no default"
+                    .into()
+            ));
+        }
+        let entries = self.schedule(path, ScheduleKind::BasePoint)?;
+        let span = whole(rows);
+        let mut sums: BTreeMap<usize, (Energy, Span)> = BTreeMap::new();
+        for entry in &entries {
+            for (i, shared) in overlaps(span, self.step, entry.interval) {
+                let sum = sums.entry(i).or_insert((Energy::ZERO, Span::ZERO));
+                *sum = (sum.0 + entry.power.over(shared), sum.1 + shared);
+            }
+        }
+        let mut partly = 0usize;
+        for (i, (energy, told)) in sums {
+            partly += usize::from(told != self.step);
+            if told == self.step {
+                let watts = i128::from(energy.0) * i128::from(SECOND);
+                let mean = div_half_even(watts, i128::from(self.step.0));
+                rows[i].base_point = Some(Power(to_i64(mean)));
+            }
+        }
+        if partly > 0 {
+            self.notes.push(format!(
+                "{partly} intervals have a base point for a part of their time only: they are \
+                 not charged for it"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Work by cohort: as told by --units, or as the staircase fills.
+    fn work(
+        &mut self,
+        args: &SettleArgs,
+        fleet: &Fleet<'_>,
+        worths: &Worths,
+        rows: &mut [Metered],
+    ) -> anyhow::Result<()> {
+        let own = match &args.units {
+            Some(path) => Some(self.units(path, fleet, rows)?),
+            None => {
+                self.notes.push(
+                    "which machine ran is not told: work is taken to have been done by the most \
+                     valuable step first (give --units to tell it)"
+                        .into(),
+                );
+                None
+            }
+        };
+        let (mut unvalued, mut beyond) = (0usize, 0usize);
+        for (i, row) in rows.iter_mut().enumerate() {
+            row.foreign = worths.foreign();
+            let rate = worths.exchange(row.interval.start);
+            row.exchange = rate.map(|(known_at, nano)| exchange(nano, known_at));
+            let Some(energy) = row.energy else { continue };
+            beyond += usize::from(energy > fleet.most(row.interval.length()));
+            let Some(worth) = worths.at(row.interval.start) else {
+                unvalued += 1;
+                continue;
+            };
+            let told = own.as_ref().map(|own| own[i].as_slice());
+            row.work = fleet.work(row.interval, energy, told, worth);
+        }
+        let mut note = |n: usize, text: &str| {
+            if n > 0 {
+                self.notes.push(format!("{n} intervals {text}"));
+            }
+        };
+        note(unvalued, "have no value of the work: they show no compute revenue");
+        note(beyond, "draw more than every machine at its highest level: the rest earns nothing");
+        Ok(())
+    }
+
+    /// Energy of each cohort by interval.
+    fn units(
+        &mut self,
+        path: &Path,
+        fleet: &Fleet<'_>,
+        rows: &[Metered],
+    ) -> anyhow::Result<Vec<Vec<Energy>>> {
+        let entries = self.schedule(path, ScheduleKind::Unit)?;
+        let mut own = vec![vec![Energy::ZERO; fleet.units.len()]; rows.len()];
+        let span = whole(rows);
+        for entry in entries {
+            let Some(unit) = fleet.unit(&entry.name) else {
+                bail!(Refused(format!(
+                    "{} line {}: there is no cohort `{}`: use {}",
+                    path.display(),
+                    entry.line,
+                    entry.name,
+                    fleet.units.join(", ")
+                )));
+            };
+            for (i, shared) in overlaps(span, self.step, entry.interval) {
+                let n = i128::from(entry.energy.0) * i128::from(shared.0);
+                let part = div_half_even(n, i128::from(entry.interval.length().0));
+                own[i][unit.0 as usize] += Energy(to_i64(part));
+            }
+        }
+        Ok(own)
+    }
+
+    /// The terms with the peaks and months of this span.
+    fn terms(&mut self, args: &SettleArgs, span: Interval) -> anyhow::Result<Terms> {
+        let mut terms = self.loaded.terms.clone();
+        let zone = self.market.zone().clone();
+        let months = months(&zone, span)?;
+        let listed = match &args.peaks {
+            Some(path) => self.schedule(path, ScheduleKind::Peak)?,
+            None => Vec::new(),
+        };
+        let mut loads: Vec<(Interval, Power)> = Vec::new();
+        for spec in &args.loads {
+            let parsed =
+                headgate_feeds::load_with(&PathBuf::from(spec), self.market, &Options::default())?;
+            let all = parsed.loads.iter().max_by_key(|l| l.rows.first().map(|r| r.power));
+            let rows = all.map_or(&[][..], |l| &l.rows);
+            loads.extend(rows.iter().map(|r| (r.interval, r.power)));
+            self.sources.push(format!("system load: {spec}, {} rows", rows.len()));
+        }
+        let known_to = loads.iter().map(|(i, _)| i.end).max().unwrap_or(Time::MIN);
+        let mut open = 0usize;
+        for charge in &mut terms.charges {
+            match charge {
+                Charge::Demand(demand) => {
+                    demand.months = months.iter().map(|(_, m)| *m).collect();
+                }
+                Charge::CoincidentPeak { tariff, peaks, .. } => {
+                    let of = months.iter().filter(|(n, _)| tariff.months.contains(n));
+                    let own: Vec<Interval> = of.map(|(_, m)| *m).collect();
+                    let within = |p: &Interval| own.iter().any(|m| m.contains(p.start));
+                    let told = listed
+                        .iter()
+                        .map(|e| Interval::starting(e.interval.start, tariff.interval));
+                    let told = told.filter(within).map(|interval| Peak { interval, settled: true });
+                    *peaks = told.collect();
+                    if !loads.is_empty() {
+                        *peaks = coincident_peaks(tariff, &own, &loads, known_to);
+                    }
+                    open += peaks.iter().filter(|p| !p.settled).count();
+                    let wanted = own.len() * usize::from(tariff.peaks);
+                    if peaks.len() < wanted {
+                        self.notes.push(format!(
+                            "{} of {wanted} coincident peaks of this span are not known and not \
+                             charged: give --peaks or --loads",
+                            wanted - peaks.len()
+                        ));
+                    }
+                }
+            }
+        }
+        if open > 0 {
+            self.notes.push(format!(
+                "{open} coincident peaks are the highest so far, of months that are not over"
+            ));
+        }
+        Ok(terms)
+    }
+}
+
+fn exchange(nano: i64, known_at: Time) -> Exchange {
+    let micro = to_i64(div_half_even(i128::from(nano), 1_000));
+    Exchange { micro, known_at }
+}
+
+/// Months of the market's calendar that a span touches, whole, with their numbers.
+fn months(zone: &TimeZone, span: Interval) -> anyhow::Result<Vec<(u8, Interval)>> {
+    let civil = |t: Time| -> anyhow::Result<jiff::civil::Date> {
+        let stamp = jiff::Timestamp::from_second(t.0.div_euclid(SECOND))?;
+        Ok(zone.to_datetime(stamp).date())
+    };
+    let moment = |d: jiff::civil::Date| -> anyhow::Result<Time> {
+        Ok(Time::from_seconds(zone.to_timestamp(d.at(0, 0, 0, 0))?.as_second()))
+    };
+    let mut first = civil(span.start)?.first_of_month();
+    let mut out = Vec::new();
+    loop {
+        let next = first.last_of_month().tomorrow()?;
+        let month = Interval { start: moment(first)?, end: moment(next)? };
+        if month.start >= span.end {
+            return Ok(out);
+        }
+        out.push((u8::try_from(first.month())?, month));
+        first = next;
+    }
+}
