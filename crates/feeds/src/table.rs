@@ -148,7 +148,8 @@ pub(crate) fn read<R: Read + Seek>(
     input: R,
     into: &mut dyn Rows,
 ) -> Result<(), FeedError> {
-    container::unpack(file, input, &mut |name, packed, text| one(name, packed, text, into))
+    container::unpack(file, input, &mut |name, packed, text| one(name, packed, text, into))?;
+    Ok(())
 }
 
 fn one(

@@ -224,7 +224,12 @@ impl Inputs<'_> {
                 ..Options::default()
             };
             let file = named.unwrap_or(body);
-            let parsed = headgate_feeds::load_with(Path::new(file), self.market, &options)?;
+            let parsed = match headgate_feeds::load_with(Path::new(file), self.market, &options) {
+                Ok(parsed) => parsed,
+                // Of several files each may hold other points and products.
+                Err(e) if e.is_other_points() => continue,
+                Err(e) => return Err(e.into()),
+            };
             let rows: Vec<PriceRow> = parsed
                 .series
                 .iter()
