@@ -1,5 +1,6 @@
 //! Gathers what was metered, posted and agreed for each interval of a span.
 
+use super::calendar;
 use super::report::{Full, Gathered, Names, Report};
 use super::work::{self, Fleet, Worths};
 use crate::cli::SettleArgs;
@@ -9,10 +10,7 @@ use crate::site_files::load_site;
 use anyhow::bail;
 use headgate_core::market::{PriceRow, SettlementPoint};
 use headgate_core::number::{div_half_even, to_i64};
-use headgate_core::settle::{
-    Capacity, Charge, Deployment, Exchange, Metered, Peak, Position, Quote, Terms, Work,
-    coincident_peaks,
-};
+use headgate_core::settle::{Capacity, Deployment, Exchange, Metered, Position, Quote, Work};
 use headgate_core::site::PolicyRule;
 use headgate_core::time::{Interval, SECOND, Span, Time};
 use headgate_core::units::{Energy, Power, Price};
@@ -20,9 +18,8 @@ use headgate_feeds::market::Market;
 use headgate_feeds::meter::{self, MeterFile};
 use headgate_feeds::schedule::{self, Entry, ScheduleKind};
 use headgate_feeds::{Options, SeriesKind, settlement_point};
-use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Longest span of one statement: two years of five minutes.
 const INTERVALS_MAX: i64 = 220_000;
@@ -56,13 +53,13 @@ impl Posted {
 }
 
 /// Everything that is read before intervals are put together.
-struct Inputs<'a> {
-    loaded: &'a Loaded,
-    market: &'a Market,
+pub(super) struct Inputs<'a> {
+    pub(super) loaded: &'a Loaded,
+    pub(super) market: &'a Market,
     files: &'a [String],
     step: Span,
-    notes: Vec<String>,
-    sources: Vec<String>,
+    pub(super) notes: Vec<String>,
+    pub(super) sources: Vec<String>,
 }
 
 /// Makes the report that the command asks for.
@@ -86,14 +83,7 @@ pub fn report(args: &SettleArgs) -> anyhow::Result<Report> {
         notes: meter.notes.clone(),
         sources: vec![format!("meter: {}", metered.display())],
     };
-    let own = inputs.posted(&loaded.site.point, SeriesKind::Settlement)?;
-    if own.latest.is_empty() {
-        bail!(Refused(format!(
-            "no settlement price of {} in {}: name another [site] settlement_point or another file",
-            loaded.site.point,
-            args.prices.join(", ")
-        )));
-    }
+    let own = inputs.own_prices()?;
     let mut rows = inputs.base(&meter, span, &own);
     inputs.resale(&mut rows)?;
     inputs.positions(args, &mut rows)?;
@@ -102,12 +92,12 @@ pub fn report(args: &SettleArgs) -> anyhow::Result<Report> {
     let fleet = Fleet::of(&loaded.site);
     let worths = Worths::of(&loaded)?;
     inputs.work(args, &fleet, &worths, &mut rows)?;
-    let terms = inputs.terms(args, span)?;
+    let terms = calendar::terms(&mut inputs, args, span)?;
     let strike = strike(args, &loaded)?;
     let names = Names {
         blocks: terms.blocks.iter().map(|b| b.name.clone()).collect(),
         adders: terms.adders.iter().map(|a| a.name.clone()).collect(),
-        charges: terms.charges.iter().map(charge_name).collect(),
+        charges: terms.charges.iter().map(calendar::name).collect(),
         products,
         units: fleet.units.clone(),
     };
@@ -178,13 +168,6 @@ fn strike(args: &SettleArgs, loaded: &Loaded) -> anyhow::Result<Option<Price>> {
     })
 }
 
-fn charge_name(charge: &Charge) -> String {
-    match charge {
-        Charge::CoincidentPeak { name, .. } => name.clone(),
-        Charge::Demand(demand) => demand.name.clone(),
-    }
-}
-
 /// Intervals of a span that an entry overlaps, by index, with how long it does.
 fn overlaps(span: Interval, step: Span, of: Interval) -> impl Iterator<Item = (usize, Span)> {
     let (from, to) = (of.start.max(span.start), of.end.min(span.end));
@@ -250,6 +233,20 @@ impl Inputs<'_> {
         Ok(posted)
     }
 
+    /// The settlement prices of the site's own point.
+    fn own_prices(&mut self) -> anyhow::Result<Posted> {
+        let point = self.loaded.site.point.clone();
+        let own = self.posted(&point, SeriesKind::Settlement)?;
+        if own.latest.is_empty() {
+            bail!(Refused(format!(
+                "no settlement price of {point} in {}: name another [site] settlement_point or \
+                 another file",
+                self.files.join(", ")
+            )));
+        }
+        Ok(own)
+    }
+
     /// Every interval of the span with its reading and its price.
     fn base(&mut self, meter: &MeterFile, span: Interval, own: &Posted) -> Vec<Metered> {
         let read: BTreeMap<Time, Energy> = meter
@@ -267,7 +264,7 @@ impl Inputs<'_> {
                 resale: vec![None; self.loaded.resale.len()],
                 ..Metered::unknown(Interval::starting(start, self.step))
             });
-            start = start + self.step;
+            start += self.step;
         }
         rows
     }
@@ -290,7 +287,11 @@ impl Inputs<'_> {
         Ok(())
     }
 
-    fn schedule(&mut self, path: &Path, kind: ScheduleKind) -> anyhow::Result<Vec<Entry>> {
+    pub(super) fn schedule(
+        &mut self,
+        path: &Path,
+        kind: ScheduleKind,
+    ) -> anyhow::Result<Vec<Entry>> {
         let entries = schedule::load(path, kind, self.step)?;
         self.sources.push(format!("{}: {} entries", path.display(), entries.len()));
         Ok(entries)
@@ -524,88 +525,9 @@ impl Inputs<'_> {
         }
         Ok(own)
     }
-
-    /// The terms with the peaks and months of this span.
-    fn terms(&mut self, args: &SettleArgs, span: Interval) -> anyhow::Result<Terms> {
-        let mut terms = self.loaded.terms.clone();
-        let zone = self.market.zone().clone();
-        let months = months(&zone, span)?;
-        let listed = match &args.peaks {
-            Some(path) => self.schedule(path, ScheduleKind::Peak)?,
-            None => Vec::new(),
-        };
-        let mut loads: Vec<(Interval, Power)> = Vec::new();
-        for spec in &args.loads {
-            let parsed =
-                headgate_feeds::load_with(&PathBuf::from(spec), self.market, &Options::default())?;
-            let all = parsed.loads.iter().max_by_key(|l| l.rows.first().map(|r| r.power));
-            let rows = all.map_or(&[][..], |l| &l.rows);
-            loads.extend(rows.iter().map(|r| (r.interval, r.power)));
-            self.sources.push(format!("system load: {spec}, {} rows", rows.len()));
-        }
-        let known_to = loads.iter().map(|(i, _)| i.end).max().unwrap_or(Time::MIN);
-        let mut open = 0usize;
-        for charge in &mut terms.charges {
-            match charge {
-                Charge::Demand(demand) => {
-                    demand.months = months.iter().map(|(_, m)| *m).collect();
-                }
-                Charge::CoincidentPeak { tariff, peaks, .. } => {
-                    let of = months.iter().filter(|(n, _)| tariff.months.contains(n));
-                    let own: Vec<Interval> = of.map(|(_, m)| *m).collect();
-                    let within = |p: &Interval| own.iter().any(|m| m.contains(p.start));
-                    let told = listed
-                        .iter()
-                        .map(|e| Interval::starting(e.interval.start, tariff.interval));
-                    let told = told.filter(within).map(|interval| Peak { interval, settled: true });
-                    *peaks = told.collect();
-                    if !loads.is_empty() {
-                        *peaks = coincident_peaks(tariff, &own, &loads, known_to);
-                    }
-                    open += peaks.iter().filter(|p| !p.settled).count();
-                    let wanted = own.len() * usize::from(tariff.peaks);
-                    if peaks.len() < wanted {
-                        self.notes.push(format!(
-                            "{} of {wanted} coincident peaks of this span are not known and not \
-                             charged: give --peaks or --loads",
-                            wanted - peaks.len()
-                        ));
-                    }
-                }
-            }
-        }
-        if open > 0 {
-            self.notes.push(format!(
-                "{open} coincident peaks are the highest so far, of months that are not over"
-            ));
-        }
-        Ok(terms)
-    }
 }
 
 fn exchange(nano: i64, known_at: Time) -> Exchange {
     let micro = to_i64(div_half_even(i128::from(nano), 1_000));
     Exchange { micro, known_at }
-}
-
-/// Months of the market's calendar that a span touches, whole, with their numbers.
-fn months(zone: &TimeZone, span: Interval) -> anyhow::Result<Vec<(u8, Interval)>> {
-    let civil = |t: Time| -> anyhow::Result<jiff::civil::Date> {
-        let stamp = jiff::Timestamp::from_second(t.0.div_euclid(SECOND))?;
-        Ok(zone.to_datetime(stamp).date())
-    };
-    let moment = |d: jiff::civil::Date| -> anyhow::Result<Time> {
-        Ok(Time::from_seconds(zone.to_timestamp(d.at(0, 0, 0, 0))?.as_second()))
-    };
-    let mut first = civil(span.start)?.first_of_month();
-    let mut out = Vec::new();
-    loop {
-        let next = first.last_of_month().tomorrow()?;
-        let month = Interval { start: moment(first)?, end: moment(next)? };
-        if month.start >= span.end {
-            return Ok(out);
-        }
-        out.push((u8::try_from(first.month())?, month));
-        first = next;
-    }
 }

@@ -4,6 +4,7 @@
 //! [`inputs`] gathers what was metered, posted and agreed; the core settles it; [`print`] and
 //! [`html`] show it. Nothing here reckons money.
 
+mod calendar;
 mod case;
 mod gather;
 pub mod html;

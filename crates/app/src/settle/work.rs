@@ -206,7 +206,7 @@ impl<'a> Fleet<'a> {
             if taken.0 <= 0 {
                 continue;
             }
-            *from = *from - taken;
+            *from -= taken;
             powers[step.cohort] += taken;
             let gain = (cohort.curve.at(step.to).rate - cohort.curve.at(step.from).rate).0;
             let rate = i128::from(gain) * i128::from(count) * i128::from(taken.0);
