@@ -47,7 +47,7 @@ pub enum Command {
     /// Steps the engine through a journal again and says whether its decisions are the same.
     Replay(ReplayArgs),
     /// Settles a span: what each interval came to, line by line, from a meter and posted prices.
-    Settle(SettleArgs),
+    Settle(Box<SettleArgs>),
     /// Looks after a journal.
     #[command(subcommand)]
     Journal(JournalCommand),

@@ -4,6 +4,9 @@ use crate::limits::TEXT_SHOWN_MAX;
 use std::error::Error;
 use std::io;
 
+/// How a file that lacks the point asked for is refused.
+pub(crate) const OTHER_POINTS: &str = "it has no price of ";
+
 /// Says why an input was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
@@ -112,6 +115,12 @@ pub enum FeedError {
 }
 
 impl FeedError {
+    /// Whether all that is wrong is that a file holds other points than the one asked for.
+    #[must_use]
+    pub fn is_other_points(&self) -> bool {
+        matches!(self, Self::Whole { what, .. } if what.starts_with(OTHER_POINTS))
+    }
+
     /// The whole story in one line: the error and its causes.
     #[must_use]
     pub fn sentence(&self) -> String {

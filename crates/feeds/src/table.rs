@@ -148,9 +148,8 @@ pub(crate) fn read<R: Read + Seek>(
     input: R,
     into: &mut dyn Rows,
 ) -> Result<(), FeedError> {
-    // A zip read without its directory is as good: what it lacks its own checks tell.
-    container::unpack(file, input, &mut |name, packed, text| one(name, packed, text, into))
-        .map(drop)
+    container::unpack(file, input, &mut |name, packed, text| one(name, packed, text, into))?;
+    Ok(())
 }
 
 fn one(

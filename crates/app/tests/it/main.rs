@@ -13,4 +13,5 @@ mod parity;
 mod prices;
 mod real;
 mod replay;
+mod settle;
 mod worth;

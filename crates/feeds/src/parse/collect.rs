@@ -1,7 +1,7 @@
 //! Rows into series: one row an interval, in time order, with notes on what was odd.
 
 use super::{FileKind, LoadRow, LoadSeries, Mapping, Note, NoteKind, Parsed, Series, SeriesKind};
-use crate::error::{FeedError, shown};
+use crate::error::{FeedError, OTHER_POINTS, shown};
 use crate::limits::{MAPPINGS_MAX, NAMES_SHOWN_MAX, POINTS_MAX, ROWS_MAX};
 use crate::market::{Beyond, Market};
 use headgate_core::market::{PriceKind, PriceRow, SettlementPoint};
@@ -317,7 +317,7 @@ impl<'a> Collector<'a> {
         let names: Vec<String> = self.seen.iter().map(|n| shown(n)).collect();
         let (what, mend) = match wanted {
             Some(point) if !names.is_empty() => (
-                format!("it has no price of {point}; it has {}", names.join(", ")),
+                format!("{OTHER_POINTS}{point}; it has {}", names.join(", ")),
                 "name a settlement point and type the file has".to_owned(),
             ),
             _ => ("it has a header and no rows".to_owned(), "fetch the file again".to_owned()),
