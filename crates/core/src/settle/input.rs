@@ -30,11 +30,11 @@ pub struct Work {
     pub revenue: Money,
 }
 
-/// Rate at which the work's currency is turned into the site's, in millionths.
+/// Rate at which the work's currency is turned into the site's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exchange {
-    /// Site currency for a unit of the work's currency, in millionths.
-    pub micro: i64,
+    /// Site currency for a unit of the work's currency, in billionths.
+    pub nano: i64,
     /// Since when it could be known.
     pub known_at: Time,
 }
@@ -43,8 +43,8 @@ impl Exchange {
     /// Turns money of the work's currency into the site's, rounded half to even.
     #[must_use]
     pub fn convert(&self, money: Money) -> Money {
-        let product = i128::from(money.0) * i128::from(self.micro);
-        Money(to_i64(div_half_even(product, 1_000_000)))
+        let product = i128::from(money.0) * i128::from(self.nano);
+        Money(to_i64(div_half_even(product, 1_000_000_000)))
     }
 }
 
@@ -100,6 +100,11 @@ pub struct Metered {
     pub base_point: Option<Power>,
     /// What the units drew and earned, in order of unit.
     pub work: Vec<Work>,
+    /// Mean value of a megawatt-hour of work in the currency it is paid in, for the line that
+    /// tells it; `None` where there was no work.
+    pub value: Option<Quote>,
+    /// Whether no value of the work was known, so that its revenue is unknown and not zero.
+    pub unvalued: bool,
     /// Whether the work's revenue is in another currency than the site's.
     pub foreign: bool,
     /// The rate for it, where there is one.
@@ -122,6 +127,8 @@ impl Metered {
             deployments: Vec::new(),
             base_point: None,
             work: Vec::new(),
+            value: None,
+            unvalued: false,
             foreign: false,
             exchange: None,
             wear: Money::ZERO,

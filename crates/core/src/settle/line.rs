@@ -1,6 +1,6 @@
 //! Lines of a statement: each names its component, its formula and the prices it used.
 
-use super::input::Quote;
+use super::input::{Exchange, Quote};
 use crate::units::{Energy, Money, Power};
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +92,9 @@ impl Component {
     #[must_use]
     pub fn formula(self) -> &'static str {
         match self {
-            Self::ComputeRevenue => "sum over units of energy * value of a consumed MWh",
+            Self::ComputeRevenue => {
+                "sum over units of energy * value of a consumed MWh * exchange rate"
+            }
             Self::SpotEnergy => "-max(L * (1 + loss) - B * dt, 0) * P",
             Self::BlockEnergy(_) => "-B * dt * K",
             Self::BlockResale(_) => "max(B * dt - L * (1 + loss), 0) * (share * P_resale - fee)",
@@ -106,7 +108,7 @@ impl Component {
             Self::BasePointDeviation => {
                 "-max(L - (base point + max(tolerance * base point, at least)) * dt, 0) * P_deviation"
             }
-            Self::Wear => "-starts * cost of a start",
+            Self::Wear => "-(starts * cost of a start)",
         }
     }
 }
@@ -136,6 +138,8 @@ pub struct Line {
     /// The price it used, and since when that could be known; `None` where it used none of the
     /// market's.
     pub quote: Option<Quote>,
+    /// The rate by which the amount was turned into the site's currency, where it was.
+    pub exchange: Option<Exchange>,
     /// Effect on the profit: income above zero, cost below.
     pub amount: Money,
 }

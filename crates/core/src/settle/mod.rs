@@ -4,6 +4,7 @@
 //! The core knows no calendar: months, terms and coincident peaks come in as intervals in UTC.
 //! The live account and the statement price energy by the same function, [`draw`].
 
+mod charges;
 mod compare;
 mod energy;
 mod input;
@@ -19,7 +20,9 @@ pub use input::{Capacity, Deployment, Exchange, Metered, Position, Quote, UnitId
 pub use line::{Class, Component, Line, Quantity};
 pub use peaks::coincident_peaks;
 pub use split::split;
-pub use statement::{Settled, Statement, Total, Unsettled, Why, counterfactual, settle};
+pub use statement::{
+    Counterfactual, Settled, Statement, Total, Unsettled, Why, counterfactual, settle,
+};
 pub use terms::{
     AdderOn, AdderTerms, BlockTerms, Charge, CoincidentPeakTariff, Demand, DeviationPrice,
     DeviationTerms, Peak, Terms,

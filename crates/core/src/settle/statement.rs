@@ -1,18 +1,16 @@
 //! The statement itself: terms and measured intervals in, lines out.
 
+use super::charges;
 use super::energy::draw;
 use super::input::{Metered, Quote, UnitId, Work};
 use super::line::{Class, Component, Line, Quantity};
 use super::split::split;
-use super::terms::{AdderOn, Charge, CoincidentPeakTariff, Demand, DeviationPrice, Peak, Terms};
-use crate::number::{div_ceil, div_half_even, to_i64};
+use super::terms::{AdderOn, DeviationPrice, Terms};
+use crate::number::{div_half_even, to_i64};
 use crate::time::{Interval, Time};
-use crate::units::{Energy, Money, NANOS_PER_SECOND, Power, Price};
+use crate::units::{Energy, Money, Price};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// Watts in a kilowatt.
-const KILO: i128 = 1000;
 
 /// Why something was not settled. Nothing that is missing counts as zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -25,8 +23,10 @@ pub enum Why {
     NoResalePrice,
     /// The work is paid in another currency and there is no rate.
     NoExchange,
-    /// The load in a peak of the system was not metered throughout.
-    PeakNotMetered,
+    /// No value of the work was known.
+    NoValue,
+    /// A charge falls on a peak that is not settled throughout.
+    PeakNotSettled,
 }
 
 /// An interval that is left out, and why.
@@ -147,19 +147,7 @@ pub fn settle(terms: &Terms, inputs: &[Metered]) -> Statement {
             Err(why) => unsettled.push(Unsettled { interval: input.interval, why }),
         }
     }
-    for (place, charge) in terms.charges.iter().enumerate() {
-        let place = number(place);
-        match charge {
-            Charge::CoincidentPeak { tariff, from, to, peaks, .. } => {
-                for peak in
-                    peaks.iter().filter(|p| *from <= p.interval.start && p.interval.start < *to)
-                {
-                    coincident(place, tariff, peak, &mut intervals, &mut unsettled);
-                }
-            }
-            Charge::Demand(demand) => self::demand(place, demand, &mut intervals),
-        }
-    }
+    charges::book(terms, inputs, &mut intervals, &mut unsettled);
     for settled in &mut intervals {
         settled.lines.sort_by_key(|l| l.component);
         share(settled, inputs);
@@ -168,7 +156,8 @@ pub fn settle(terms: &Terms, inputs: &[Metered]) -> Statement {
     Statement { currency: terms.currency.clone(), intervals, unsettled }
 }
 
-fn number(place: usize) -> u16 {
+/// The number of a part of a contract.
+pub(super) fn number(place: usize) -> u16 {
     u16::try_from(place).expect("a contract has few parts")
 }
 
@@ -194,10 +183,20 @@ fn lines(terms: &Terms, input: &Metered) -> Result<Settled, Why> {
 /// A line of energy at a price; `sign` is -1 for what is paid.
 fn line(component: Component, class: Class, energy: Energy, quote: Quote, sign: i64) -> Line {
     let amount = quote.price.of(energy).times(sign);
-    Line { component, class, quantity: Quantity::Energy(energy), quote: Some(quote), amount }
+    Line {
+        component,
+        class,
+        quantity: Quantity::Energy(energy),
+        quote: Some(quote),
+        exchange: None,
+        amount,
+    }
 }
 
 fn revenue(input: &Metered, lines: &mut Vec<Line>) -> Result<(), Why> {
+    if input.unvalued {
+        return Err(Why::NoValue);
+    }
     if input.work.is_empty() {
         return Ok(());
     }
@@ -208,7 +207,8 @@ fn revenue(input: &Metered, lines: &mut Vec<Line>) -> Result<(), Why> {
         component: Component::ComputeRevenue,
         class: Class::ComputeRevenue,
         quantity: Quantity::Energy(input.work.iter().map(|w| w.energy).sum()),
-        quote: None,
+        quote: input.value,
+        exchange: input.exchange.filter(|_| input.foreign),
         amount: earned(input).into_iter().sum(),
     });
     Ok(())
@@ -257,6 +257,7 @@ fn energy_lines(
             class: Class::SellBack,
             quantity: Quantity::Energy(used.unused),
             quote: Some(market),
+            exchange: None,
             amount: block.resale(market.price).of(used.unused),
         });
     });
@@ -285,6 +286,7 @@ fn duties(terms: &Terms, input: &Metered, energy: Energy, quote: Quote, lines: &
             class: Class::Capacity,
             quantity: Quantity::Held(held.awarded),
             quote: Some(held.quote),
+            exchange: None,
             amount: held.quote.price.of(held.awarded.over(span)),
         });
     }
@@ -299,6 +301,7 @@ fn duties(terms: &Terms, input: &Metered, energy: Energy, quote: Quote, lines: &
             class: Class::Capacity,
             quantity: Quantity::Held(short),
             quote: Some(held.quote),
+            exchange: None,
             amount: -held.quote.price.of(short.over(span)),
         });
     }
@@ -317,71 +320,8 @@ fn duties(terms: &Terms, input: &Metered, energy: Energy, quote: Quote, lines: &
             class: Class::OtherCost,
             quantity: Quantity::Sum,
             quote: None,
+            exchange: None,
             amount: -input.wear,
-        });
-    }
-}
-
-/// Mean power of an energy over an interval, rounded up: a charge forgives nothing.
-fn mean(energy: Energy, interval: &Interval) -> Power {
-    let nanos = i128::from(interval.length().0);
-    Power(to_i64(div_ceil(i128::from(energy.0) * NANOS_PER_SECOND, nanos)))
-}
-
-/// What a power costs at a rate per kilowatt, split over `parts`.
-fn by_kilowatt(power: Power, rate: Money, parts: i64) -> Money {
-    let product = i128::from(power.0) * i128::from(rate.0);
-    Money(to_i64(div_half_even(product, KILO * i128::from(parts))))
-}
-
-/// Books a peak of the system on the first interval in it.
-fn coincident(
-    place: u16,
-    tariff: &CoincidentPeakTariff,
-    peak: &Peak,
-    intervals: &mut [Settled],
-    unsettled: &mut Vec<Unsettled>,
-) {
-    let from = intervals.partition_point(|s| s.interval.start < peak.interval.start);
-    let to = intervals.partition_point(|s| s.interval.end <= peak.interval.end);
-    let within = &mut intervals[from..to.max(from)];
-    let seconds: i64 = within.iter().map(|s| s.interval.length().0).sum();
-    if seconds != peak.interval.length().0 {
-        unsettled.push(Unsettled { interval: peak.interval, why: Why::PeakNotMetered });
-        return;
-    }
-    let power = mean(within.iter().map(|s| s.energy).sum(), &peak.interval);
-    let amount = -by_kilowatt(power, tariff.rate, tariff.peaks_a_year());
-    within[0].lines.push(Line {
-        component: Component::CoincidentPeak(place),
-        class: Class::OtherCost,
-        quantity: Quantity::Power(power),
-        quote: None,
-        amount,
-    });
-}
-
-/// Books each month's demand on the interval that set it, the first of equals.
-fn demand(place: u16, demand: &Demand, intervals: &mut [Settled]) {
-    for month in &demand.months {
-        let in_force = |s: &Settled| {
-            let start = s.interval.start;
-            month.contains(start) && demand.from <= start && start < demand.to
-        };
-        let mut highest: Option<(usize, Power)> = None;
-        for (at, settled) in intervals.iter().enumerate().filter(|(_, s)| in_force(s)) {
-            let power = mean(settled.energy, &settled.interval);
-            if highest.is_none_or(|(_, most)| power > most) {
-                highest = Some((at, power));
-            }
-        }
-        let Some((at, power)) = highest else { continue };
-        intervals[at].lines.push(Line {
-            component: Component::Demand(place),
-            class: Class::OtherCost,
-            quantity: Quantity::Power(power),
-            quote: None,
-            amount: -by_kilowatt(power, demand.rate, 1),
         });
     }
 }
@@ -406,25 +346,41 @@ fn share(settled: &mut Settled, inputs: &[Metered]) {
         .collect();
 }
 
+/// What another load would have come to, beside what there was, over the same intervals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counterfactual {
+    /// The other load.
+    pub other: Statement,
+    /// The load there was, over the intervals that settle under both.
+    pub actual: Statement,
+}
+
+impl Counterfactual {
+    /// How much better the load there was did than the other.
+    #[must_use]
+    pub fn better_by(&self) -> Money {
+        self.actual.profit() - self.other.profit()
+    }
+}
+
 /// What another load would have come to under the same terms and prices: `load` gives the energy
-/// at the meter and the work of an interval. Only intervals with a meter reading are taken, so
-/// that the two may be compared; a duty that was kept is kept.
+/// at the meter and the work of an interval. Only intervals that settle under both loads are
+/// taken, so that the two may be compared; charges follow each one's own load, and a duty that
+/// was kept is kept.
 #[must_use]
 pub fn counterfactual(
     terms: &Terms,
     inputs: &[Metered],
     load: impl Fn(&Metered) -> (Energy, Vec<Work>),
-) -> Statement {
-    let other: Vec<Metered> = inputs
-        .iter()
-        .map(|input| {
-            let mut other = input.clone();
-            if input.energy.is_some() {
-                let (energy, work) = load(input);
-                (other.energy, other.work) = (Some(energy), work);
-            }
-            other
-        })
-        .collect();
-    settle(terms, &other)
+) -> Counterfactual {
+    let (mut others, mut actuals) = (Vec::new(), Vec::new());
+    for input in inputs.iter().filter(|i| lines(terms, i).is_ok()) {
+        let (energy, work) = load(input);
+        let other = Metered { energy: Some(energy), work, value: None, ..input.clone() };
+        if lines(terms, &other).is_ok() {
+            others.push(other);
+            actuals.push(input.clone());
+        }
+    }
+    Counterfactual { other: settle(terms, &others), actual: settle(terms, &actuals) }
 }

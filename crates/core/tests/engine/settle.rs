@@ -168,7 +168,104 @@ fn peaks_are_charged_by_the_kilowatt() {
     insta::assert_snapshot!(check(&terms, &inputs), @"spot_energy 0.00; coincident_peak -66760.00; demand -40000.00; profit -106760.00");
     // A peak that was not metered is not free: it is told.
     let terms = with_charges(vec![Peak { interval: quarter(7), settled: true }], month);
-    insta::assert_snapshot!(check(&terms, &inputs), @"spot_energy 0.00; demand -40000.00; PeakNotMetered; profit -40000.00");
+    insta::assert_snapshot!(check(&terms, &inputs), @"spot_energy 0.00; demand -40000.00; PeakNotSettled; profit -40000.00");
+}
+
+#[test]
+fn a_demand_whose_interval_has_no_price_is_told_and_not_lowered() {
+    let month = Interval { start: Time(0), end: quarter(3).start };
+    let terms = with_charges(Vec::new(), month);
+    // The highest quarter, 9 MWh, has no price: no smaller peak is charged in its place.
+    let highest = Metered { quote: None, ..metered(1, 900, 0) };
+    let inputs = [metered(0, 200, 0), highest, metered(2, 100, 0)];
+    insta::assert_snapshot!(check(&terms, &inputs), @"spot_energy 0.00; NoPrice; PeakNotSettled; profit 0.00");
+}
+
+#[test]
+fn work_in_another_currency_is_converted_once_and_says_by_what() {
+    let exchange = Some(Exchange { nano: 6_543_219, known_at: Time(5) });
+    let input = Metered {
+        // 1,000 yen and 2,000 yen at 0.006543219: 6.543219 and 13.086438.
+        work: vec![
+            Work { unit: UnitId(1), energy: Energy(MWH), revenue: Money(1_000_000_000) },
+            Work { unit: UnitId(4), energy: Energy(2 * MWH), revenue: Money(2_000_000_000) },
+        ],
+        value: Some(quote(100_000)),
+        foreign: true,
+        exchange,
+        ..metered(0, 300, 0)
+    };
+    let terms = Terms { blocks: Vec::new(), adders: Vec::new(), ..terms() };
+    let statement = settle(&terms, &[input]);
+    let line = statement.intervals[0].lines[0];
+    assert_eq!(line.component, Component::ComputeRevenue);
+    assert_eq!(line.amount, Money(6_543_219 + 13_086_438));
+    assert_eq!((line.exchange, line.quote), (exchange, Some(quote(100_000))));
+    let units = [(Some(UnitId(1)), Money(6_543_219)), (Some(UnitId(4)), Money(13_086_438))];
+    assert_eq!(statement.by_unit(), units);
+}
+
+#[test]
+fn another_load_is_compared_over_what_settles_under_both() {
+    let mut terms = Terms { adders: Vec::new(), ..terms() };
+    terms.blocks[0].elsewhere = true;
+    // The block of 1.25 MWh is used up in both quarters; asleep it would be sold at a place
+    // whose price is known for the second alone.
+    let second = Metered { resale: vec![Some(quote(4_850))], ..metered(1, 125, 3_000) };
+    let inputs = [metered(0, 125, 3_000), second];
+    let asleep = counterfactual(&terms, &inputs, |_| (Energy::ZERO, Vec::new()));
+    assert_eq!(settle(&terms, &inputs).intervals.len(), 2);
+    assert_eq!((asleep.actual.intervals.len(), asleep.other.intervals.len()), (1, 1));
+    // Sold: 1.25 * (48.50 - 0.50) = 60.00; the block's cost of 35.00 is the same in both.
+    assert_eq!(asleep.better_by(), Money(-60_000_000));
+    // What was not settled is not reported for another load either.
+    let unknown = [Metered { energy: None, ..metered(0, 1, 1) }];
+    let asleep = counterfactual(&terms, &unknown, |_| (Energy::ZERO, Vec::new()));
+    assert!(asleep.other.intervals.is_empty() && asleep.other.unsettled.is_empty());
+}
+
+#[test]
+fn a_day_has_as_many_quarters_as_its_clock_shows_and_months_meet() {
+    // Chicago's days of 10, 11 March and 3 November 2024 begin at these hours of UTC.
+    let day = |start: i64, quarters: i64| -> Vec<Metered> {
+        (0..quarters).map(|n| metered(start * 4 + n, 100, 2_000)).collect()
+    };
+    let spring = 475_014; // 2024-03-10T06:00Z
+    let ordinary = spring + 23;
+    let autumn = 480_725; // 2024-11-03T05:00Z
+    let terms = Terms { blocks: Vec::new(), adders: Vec::new(), ..terms() };
+    for (start, quarters) in [(spring, 92), (ordinary, 96), (autumn, 100)] {
+        let statement = settle(&terms, &day(start, quarters));
+        assert_eq!(statement.intervals.len(), usize::try_from(quarters).unwrap());
+        // A quarter of 1 MWh at 20.00.
+        assert_eq!(statement.profit(), Money(-20_000_000 * quarters));
+        assert!(statement.intervals.windows(2).all(|w| w[0].interval.end == w[1].interval.start));
+    }
+    // A month that ends where the next begins: its last quarter is its own, and no other's.
+    let edge = quarter(spring * 4 + 4).start;
+    let first = Interval { start: quarter(spring * 4).start, end: edge };
+    let second = Interval { start: edge, end: quarter(spring * 4 + 92).start };
+    let demand = Demand {
+        name: "demand".into(),
+        rate: Money(1_000_000),
+        from: Time(0),
+        to: Time::MAX,
+        months: vec![first, second],
+    };
+    let mut inputs = day(spring, 92);
+    inputs[3].energy = Some(Energy(2 * MWH));
+    inputs[4].energy = Some(Energy(3 * MWH));
+    let statement = settle(&Terms { charges: vec![Charge::Demand(demand)], ..terms }, &inputs);
+    // 2 MWh and 3 MWh a quarter are 8,000 kW and 12,000 kW.
+    let booked: Vec<(Time, Money)> = statement
+        .intervals
+        .iter()
+        .flat_map(|i| i.lines.iter().map(move |l| (i.interval.start, l)))
+        .filter(|(_, l)| l.component == Component::Demand(0))
+        .map(|(t, l)| (t, l.amount))
+        .collect();
+    let (a, b) = (inputs[3].interval.start, inputs[4].interval.start);
+    assert_eq!(booked, [(a, Money(-8_000_000_000)), (b, Money(-12_000_000_000))]);
 }
 
 #[test]
@@ -202,7 +299,8 @@ prop_compose! {
         award in proptest::option::of((0i64..5_000_000, 0i64..500_000, 0i64..6_000_000)),
         base_point in proptest::option::of(0i64..9_000_000),
         work in proptest::collection::vec((0i64..5 * MWH, 0i64..900_000_000), 0..5),
-        exchange in proptest::option::weighted(0.9, 1i64..20_000_000),
+        exchange in proptest::option::weighted(0.9, 1i64..20_000_000_000),
+        unvalued in proptest::bool::weighted(0.05),
         foreign: bool,
         wear in 0i64..9_000_000,
     ) -> Metered {
@@ -222,7 +320,8 @@ prop_compose! {
                 unit: UnitId(n), energy: Energy(e), revenue: Money(r),
             }).collect(),
             foreign,
-            exchange: exchange.map(|micro| Exchange { micro, known_at: Time(0) }),
+            exchange: exchange.map(|nano| Exchange { nano, known_at: Time(0) }),
+            unvalued,
             wear: Money(wear),
             ..Metered::unknown(quarter(0))
         }
@@ -297,10 +396,23 @@ proptest! {
         prop_assert_eq!(intervals, units);
         prop_assert_eq!(intervals, classes);
         // Every interval is settled or told as not.
-        let told = statement.unsettled.iter().filter(|u| u.why != Why::PeakNotMetered).count();
+        let told = statement.unsettled.iter().filter(|u| u.why != Why::PeakNotSettled).count();
         prop_assert_eq!(statement.intervals.len() + told, inputs.len());
+        // Another load is compared over the intervals that settle under both, and no others.
         let off = counterfactual(&terms, &inputs, |_| (Energy::ZERO, Vec::new()));
-        prop_assert_eq!(off.profit() - statement.profit(), difference(&statement, &off).total);
+        let starts = |s: &Statement| -> Vec<Time> {
+            s.intervals.iter().map(|i| i.interval.start).collect()
+        };
+        prop_assert_eq!(starts(&off.other), starts(&off.actual));
+        prop_assert!(starts(&off.actual).iter().all(|t| starts(&statement).contains(t)));
+        prop_assert_eq!(-off.better_by(), difference(&off.actual, &off.other).total);
+        let same = |m: &Metered| (m.energy.unwrap(), m.work.clone());
+        let same = counterfactual(&terms, &inputs, same);
+        prop_assert_eq!(same.better_by(), Money::ZERO);
+        // Where no charge fell on an unsettled interval, the load there was is the statement.
+        if statement.unsettled.iter().all(|u| u.why != Why::PeakNotSettled) {
+            prop_assert_eq!(same.actual.profit(), statement.profit());
+        }
     }
 
     /// Energy at spot, block at its price, resale without fee: dt*[L*(V-P) + B*(P-K)].
