@@ -3,7 +3,8 @@
 use super::report::Report;
 use headgate_core::number::{div_half_even, show, to_i64};
 use headgate_core::settle::{
-    Change, Class, Component, Line, Quantity, Quote, Settled, Statement, Total, Unsettled, Why,
+    Change, Class, Component, Counterfactual, Line, Quantity, Quote, Settled, Statement, Total,
+    Unsettled, Why,
 };
 use headgate_core::time::Time;
 use headgate_core::units::{Energy, MICRO, Money, Price, WATT_SECONDS_PER_MWH};
@@ -55,7 +56,8 @@ pub fn why(why: Why) -> &'static str {
         Why::NoPrice => "no settlement price was posted",
         Why::NoResalePrice => "no price was posted where the block sells back",
         Why::NoExchange => "there is no exchange rate for the work's currency",
-        Why::PeakNotMetered => "the load in this coincident peak was not metered",
+        Why::NoValue => "no value of the work was known",
+        Why::PeakNotSettled => "a charge falls on this peak, which is not settled throughout",
     }
 }
 
@@ -136,19 +138,18 @@ fn mean_price(t: &Total) -> Option<Price> {
 }
 
 fn counterfactuals(report: &Report) -> Vec<Value> {
-    let profit = report.statement.profit();
-    let one = |name: &str, strike: Option<Price>, s: &Statement| {
+    let one = |name: &str, strike: Option<Price>, c: &Counterfactual| {
         let more = json!({
             "name": name,
             "strike": strike.map(price),
-            "better_by": money(profit - s.profit()),
+            "better_by": money(c.better_by()),
         });
-        with(more, parts(s))
+        with(more, parts(&c.other))
     };
     let mut all = Vec::new();
     all.extend(report.always_on.as_ref().map(|s| one("always_on", None, s)));
     let strike = report.fixed_strike.as_ref();
-    all.extend(strike.map(|k| one("fixed_strike", Some(k.price), &k.statement)));
+    all.extend(strike.map(|k| one("fixed_strike", Some(k.price), &k.against)));
     all
 }
 
@@ -305,10 +306,10 @@ pub fn table(report: &Report) -> String {
 }
 
 fn table_counterfactuals(report: &Report, t: &mut String) {
-    let mut all: Vec<(String, &Statement)> = Vec::new();
+    let mut all: Vec<(String, &Counterfactual)> = Vec::new();
     all.extend(report.always_on.as_ref().map(|s| ("always on".to_owned(), s)));
     let strike = report.fixed_strike.as_ref();
-    all.extend(strike.map(|k| (format!("fixed strike {}", k.price), &k.statement)));
+    all.extend(strike.map(|k| (format!("fixed strike {}", k.price), &k.against)));
     if all.is_empty() {
         return;
     }
@@ -317,10 +318,10 @@ fn table_counterfactuals(report: &Report, t: &mut String) {
         "\n{:<34}{:>16}{:>15}{:>15}",
         "against", "energy, MWh", "its profit", "better by"
     );
-    for (name, s) in all {
-        let energy = show(micro_mwh(s.energy()), 6, 3);
-        let theirs = show(s.profit().0, 6, 2);
-        let better = show((report.statement.profit() - s.profit()).0, 6, 2);
+    for (name, c) in all {
+        let energy = show(micro_mwh(c.other.energy()), 6, 3);
+        let theirs = show(c.other.profit().0, 6, 2);
+        let better = show(c.better_by().0, 6, 2);
         let _ = writeln!(t, "{name:<34}{energy:>16}{theirs:>15}{better:>15}");
     }
 }

@@ -2,8 +2,8 @@
 //! corrections changed, and the names of things.
 
 use headgate_core::settle::{
-    Component, Difference, Metered, Statement, Terms, UnitId, Work, counterfactual, difference,
-    settle,
+    Component, Counterfactual, Difference, Metered, Statement, Terms, UnitId, Work, counterfactual,
+    difference, settle,
 };
 use headgate_core::time::Interval;
 use headgate_core::units::{Energy, Price};
@@ -53,7 +53,7 @@ pub struct Strike {
     /// Everything ran below it, nothing at or above it.
     pub price: Price,
     /// What that came to.
-    pub statement: Statement,
+    pub against: Counterfactual,
 }
 
 /// What corrected prices changed.
@@ -83,7 +83,7 @@ pub struct Report {
     /// The statement.
     pub statement: Statement,
     /// The whole fleet at full power throughout; `None` where its power is not known.
-    pub always_on: Option<Statement>,
+    pub always_on: Option<Counterfactual>,
     /// The whole fleet below a strike; `None` where none was named.
     pub fixed_strike: Option<Strike>,
     /// What corrections changed; `None` where every price was posted once.
@@ -140,7 +140,7 @@ impl Report {
             // An interval without a price is not settled whatever it drew.
             let below = |m: &Metered| m.quote.is_none_or(|q| q.price < price);
             let load = |m: &Metered| if below(m) { (full.on)(m) } else { (full.off)(m) };
-            Strike { price, statement: counterfactual(&g.terms, &g.intervals, load) }
+            Strike { price, against: counterfactual(&g.terms, &g.intervals, load) }
         });
         let correction = g.first.map(|first| {
             let first = settle(&g.terms, &first);
