@@ -477,7 +477,7 @@ impl Inputs<'_> {
         for (i, row) in rows.iter_mut().enumerate() {
             row.foreign = worths.foreign();
             let rate = worths.exchange(row.interval.start);
-            row.exchange = rate.map(|(known_at, nano)| exchange(nano, known_at));
+            row.exchange = rate.map(|(known_at, nano)| Exchange { nano, known_at });
             let Some(energy) = row.energy else { continue };
             beyond += usize::from(energy > fleet.most(row.interval.length()));
             let Some(worth) = worths.at(row.interval.start) else {
@@ -525,9 +525,4 @@ impl Inputs<'_> {
         }
         Ok(own)
     }
-}
-
-fn exchange(nano: i64, known_at: Time) -> Exchange {
-    let micro = to_i64(div_half_even(i128::from(nano), 1_000));
-    Exchange { micro, known_at }
 }

@@ -258,15 +258,19 @@ impl Page<'_> {
 
     fn against(&mut self) {
         let r = self.report;
-        let mut others: Vec<(String, &Statement)> = Vec::new();
-        others.extend(r.always_on.as_ref().map(|s| ("Always on".to_owned(), s)));
+        let mut others: Vec<(String, &Statement, Money)> = Vec::new();
+        let always = r.always_on.as_ref();
+        others.extend(always.map(|c| ("Always on".to_owned(), &c.other, c.better_by())));
         let strike = r.fixed_strike.as_ref();
-        others.extend(strike.map(|k| (format!("Fixed strike {}", price(k.price)), &k.statement)));
+        others.extend(strike.map(|k| {
+            let name = format!("Fixed strike {}", price(k.price));
+            (name, &k.against.other, k.against.better_by())
+        }));
         if others.is_empty() {
             return;
         }
-        others.insert(0, ("As run".to_owned(), &r.statement));
-        let of = |(name, s): &(String, &Statement)| {
+        others.insert(0, ("As run".to_owned(), &r.statement, Money::ZERO));
+        let of = |(name, s, better): &(String, &Statement, Money)| {
             vec![
                 name.clone(),
                 mwh(s.energy()),
@@ -275,7 +279,7 @@ impl Page<'_> {
                 money(s.of(Class::SellBack)),
                 money(-s.of(Class::OtherCost)),
                 money(s.profit()),
-                money(r.statement.profit() - s.profit()),
+                money(*better),
             ]
         };
         let rows: Vec<Vec<String>> = others.iter().map(of).collect();

@@ -145,11 +145,11 @@ fn cumulative(report: &Report, zone: &TimeZone) -> String {
     };
     let mut all = Vec::new();
     if let Some(s) = &report.always_on {
-        all.push(series("always on".into(), GREY, Style::Line, s));
+        all.push(series("always on".into(), GREY, Style::Line, &s.other));
     }
     if let Some(k) = &report.fixed_strike {
         let name = format!("fixed strike {}", super::price(k.price));
-        all.push(series(name, RED, Style::Dashed, &k.statement));
+        all.push(series(name, RED, Style::Dashed, &k.against.other));
     }
     all.push(series("as run".into(), BLUE, Style::Line, &report.statement));
     let left = report.statement.currency.clone();
