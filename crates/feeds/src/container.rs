@@ -181,6 +181,9 @@ impl Unpacker<'_, '_> {
             return Err(whole(name, what, "unpack the outer one first"));
         }
         let bytes = held(name, inner, entry)?;
+        // What is held counts as well: many packed files may come to nothing and still cost.
+        let left = self.budget.checked_sub(bytes.len() as u64);
+        self.budget = left.ok_or_else(|| failed(&label, Container::Zip, TooLarge.into()))?;
         self.unpack(&label, Cursor::new(bytes), depth + 1)
     }
 
@@ -302,6 +305,12 @@ pub(crate) fn failed(name: &str, container: Container, e: io::Error) -> FeedErro
 #[error("more bytes than one input may have")]
 struct TooLarge;
 
+impl From<TooLarge> for io::Error {
+    fn from(e: TooLarge) -> Self {
+        Self::other(e)
+    }
+}
+
 /// Counts what comes out against a budget shared by all files of one input.
 struct Bounded<'a, R> {
     reader: R,
@@ -313,7 +322,7 @@ impl<R: Read> Read for Bounded<'_, R> {
         let n = self.reader.read(out)?;
         match self.left.checked_sub(n as u64) {
             Some(left) => *self.left = left,
-            None => return Err(io::Error::other(TooLarge)),
+            None => return Err(TooLarge.into()),
         }
         Ok(n)
     }

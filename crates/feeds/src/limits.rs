@@ -8,7 +8,7 @@ pub const UNPACKED_BYTES_MAX: u64 = 1 << 30;
 pub const INNER_ZIP_BYTES_MAX: u64 = 64 << 20;
 /// Most bytes of a workbook once unpacked; an ERCOT year of all hubs and zones has 0.3 GB.
 pub const WORKBOOK_BYTES_MAX: u64 = 1 << 30;
-/// Most bytes of a part of a workbook that is held in memory: its texts, its styles.
+/// Most bytes of what is held in memory of a workbook: its texts, its styles.
 pub const WORKBOOK_PART_BYTES_MAX: u64 = 64 << 20;
 /// Rows of a sheet, title and remarks, in which its header may be.
 pub const PREAMBLE_ROWS_MAX: usize = 10;

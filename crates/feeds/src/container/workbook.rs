@@ -28,7 +28,7 @@ pub(super) fn check<R: Read + Seek>(
     archive: &mut zip::ZipArchive<R>,
 ) -> Result<(), FeedError> {
     let mend = "split it into smaller ones, or save its sheets as CSV";
-    let mut declared = 0u64;
+    let (mut declared, mut left) = (0u64, WORKBOOK_PART_BYTES_MAX);
     for index in 0..archive.len() {
         let entry = archive.by_index(index).map_err(|e| zip_failed(name, e))?;
         declared = declared.saturating_add(entry.size());
@@ -37,13 +37,13 @@ pub(super) fn check<R: Read + Seek>(
             continue;
         }
         // What a header declares is no bound, so the part is unpacked once to count.
-        let mut bounded = entry.take(WORKBOOK_PART_BYTES_MAX + 1);
-        let real = io::copy(&mut bounded, &mut io::sink())
-            .map_err(|e| failed(name, Container::Workbook, e))?;
-        if real > WORKBOOK_PART_BYTES_MAX {
-            let what = format!("`{part}` has more than {WORKBOOK_PART_BYTES_MAX} bytes");
-            return Err(whole(name, what, mend));
-        }
+        let real = io::copy(&mut entry.take(left + 1), &mut io::sink());
+        let real = real.map_err(|e| failed(name, Container::Workbook, e))?;
+        left = left.checked_sub(real).ok_or_else(|| {
+            let what =
+                format!("beside its sheets it has more than {WORKBOOK_PART_BYTES_MAX} bytes");
+            whole(name, what, mend)
+        })?;
     }
     if declared > WORKBOOK_BYTES_MAX {
         let what = format!("the workbook has more than {WORKBOOK_BYTES_MAX} bytes");
