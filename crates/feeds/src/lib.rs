@@ -12,6 +12,7 @@ pub mod follow;
 pub mod hashprice;
 pub mod http;
 pub mod limits;
+pub mod live;
 pub mod local;
 pub mod market;
 pub mod parse;
