@@ -15,7 +15,7 @@ use crate::market::Market;
 use crate::parse::{self, FileKind, Options, Parsed};
 use headgate_core::limits::TEXT_MAX;
 use headgate_core::market::{PriceKind, PriceRow, SettlementPoint};
-use headgate_core::time::{Span, Time};
+use headgate_core::time::{SECOND, Span, Time};
 use headgate_core::units::Price;
 use std::collections::BTreeMap;
 use std::fs;
@@ -377,10 +377,11 @@ impl Follower {
                 self.complain(FeedError::Fetch { url, what }.sentence(), errors);
                 None
             }
-            Found::Document { name, posted, bytes } => {
+            Found::Document { name, posted, history, bytes } => {
                 let (verdict, error) = self.judge(&name, bytes, fresh);
                 let first = live.judged(now, verdict);
                 match verdict {
+                    Verdict::Taken(_) | Verdict::NoRows if history => {}
                     Verdict::Taken(_) => {
                         self.has_rows(shown);
                         self.well(now);
@@ -423,7 +424,7 @@ impl Follower {
     /// An answer in order without rows is ordinary; a run of them is a gap, and told.
     fn is_empty(&mut self, shown: &str, now: Time, errors: &mut Vec<String>) {
         let (run, since) = self.empty;
-        let since = if run == 0 { now } else { since };
+        let since = if run == 0 { Time::from_seconds(now.0.div_euclid(SECOND)) } else { since };
         self.empty = (run.saturating_add(1), since);
         self.last_ok = Some(now);
         if self.empty.0 >= EMPTY_RUN_MAX {
@@ -451,7 +452,9 @@ impl Follower {
             return;
         }
         self.clock_is_off = off;
-        let size = Span::seconds(Span(ahead.0.saturating_abs()).as_seconds());
+        // To the minute: a request takes a while, and stamps are in seconds.
+        let half = Span::seconds(30);
+        let size = Span::minutes((Span(ahead.0.saturating_abs()) + half).as_seconds() / 60);
         let side = if ahead.0 > 0 { "ahead of" } else { "behind" };
         self.notes.push(match off {
             true => format!(

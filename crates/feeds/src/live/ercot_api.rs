@@ -64,7 +64,7 @@ pub(crate) struct Api {
     job: Job,
     /// When the next query is due; the archive waits for it.
     query_at: Time,
-    waiting: Option<Job>,
+    waiting: Option<(Job, u32)>,
     tries: u32,
     empties: u32,
     archive_at: Time,
@@ -228,7 +228,7 @@ impl Api {
         let total = meta.and_then(|m| m.total).unwrap_or(1).min(PAGES_MAX);
         self.more = *page < total;
         let name = format!("{} page {page} of {}", without_secrets(&self.source), total.max(1));
-        Found::Document { name, posted: None, bytes: reply.body }
+        Found::Document { name, posted: None, history: false, bytes: reply.body }
     }
 
     /// Takes a page of the archive's list.
@@ -304,8 +304,8 @@ impl Api {
     fn after_query(&mut self, now: Time) {
         self.query_at = now + self.pace.spread(self.every);
         self.pace.go_on(now);
-        if let Some(job) = self.waiting.take() {
-            self.job = job;
+        if let Some((job, tries)) = self.waiting.take() {
+            (self.job, self.tries) = (job, tries);
             return;
         }
         self.job = Job::Rest;
@@ -333,8 +333,8 @@ impl Api {
         let query = self.query(now);
         let job = Job::Page { query, page: 1, rows: false, reached: None };
         let before = std::mem::replace(&mut self.job, job);
-        self.waiting = (before != Job::Rest).then_some(before);
-        self.tries = 0;
+        let tries = std::mem::take(&mut self.tries);
+        self.waiting = (before != Job::Rest).then_some((before, tries));
     }
 
     fn token(&mut self, now: Time, reply: &Reply) -> Found {
@@ -460,7 +460,7 @@ impl Live for Api {
                 let name = format!("archive of {}, {} documents", self.emil, batch.len());
                 // As old as the oldest: what is there already came later, or is the same.
                 let posted = batch.first().map(|(posted, _)| *posted);
-                Found::Document { name, posted, bytes: reply.body }
+                Found::Document { name, posted, history: true, bytes: reply.body }
             }
             Job::Rest => Found::Nothing,
         }

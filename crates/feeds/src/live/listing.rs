@@ -261,7 +261,7 @@ impl Live for Listing {
             (Asked::Document, 200) => {
                 let Some(document) = self.queue.front() else { return Found::Nothing };
                 let (name, posted) = (document.name.clone(), document.posted);
-                Found::Document { name, posted, bytes: reply.body }
+                Found::Document { name, posted, history: false, bytes: reply.body }
             }
             (Asked::Document, 404 | 410) => {
                 let name = self.queue.front().map_or_else(String::new, |d| d.name.clone());

@@ -125,6 +125,8 @@ pub(crate) enum Found {
         name: String,
         /// When it was posted, where that is known: a later posting replaces an earlier one.
         posted: Option<Time>,
+        /// Whether it is of the past, and tells nothing of how the source is now.
+        history: bool,
         bytes: Vec<u8>,
     },
     /// It went wrong; one phrase.

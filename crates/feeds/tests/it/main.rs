@@ -4,5 +4,6 @@
 mod common;
 mod follow;
 mod json;
+mod live;
 mod parse;
 mod real;
