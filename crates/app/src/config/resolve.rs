@@ -8,7 +8,7 @@ use super::raw::{
     ValueSource,
 };
 use super::unit::{Date, In, PerPhDay, Text};
-use super::{HashpriceSource, Loaded, MarketFacts, fleet, outside};
+use super::{HashpriceSource, LiveFeed, Loaded, MarketFacts, fleet, outside};
 use headgate_core::event::AutomationMode;
 use headgate_core::limits::TEXT_MAX;
 use headgate_core::market::{PriceKind, SettlementPoint};
@@ -44,7 +44,7 @@ const WHOLE_PPM: i64 = 1_000_000;
 /// [`ConfigError`] holds everything found wrong, in file order.
 pub fn resolve(file: &ConfigFile, market: &MarketFacts) -> Result<Loaded, ConfigError> {
     let mut check = Check::new(file, market);
-    let (site, hashprice) = check.config(&file.raw);
+    let (site, live, hashprice) = check.config(&file.raw);
     let Check { mut problems, mut warnings, .. } = check;
     if !problems.is_empty() {
         problems.sort_by(|a, b| a.order().cmp(&b.order()));
@@ -54,7 +54,7 @@ pub fn resolve(file: &ConfigFile, market: &MarketFacts) -> Result<Loaded, Config
     let data = file.raw.site.data.as_deref();
     let data = data.map_or(PathBuf::from(DATA_DEFAULT), |d| file.resolve_path(d));
     let warnings = warnings.iter().map(Problem::sentence).collect();
-    Ok(Loaded { site, data, hashprice, warnings })
+    Ok(Loaded { site, data, live, hashprice, warnings })
 }
 
 /// One pass over one file: what it found so far.
@@ -140,7 +140,7 @@ impl<'a> Check<'a> {
         name.clone()
     }
 
-    fn config(&mut self, raw: &RawConfig) -> (Site, HashpriceSource) {
+    fn config(&mut self, raw: &RawConfig) -> (Site, Vec<LiveFeed>, HashpriceSource) {
         let limits = self.limits(raw);
         let overhead = Overhead {
             share_ppm: raw.site.overhead.share.as_ref().map_or(0, |s| value(s).0),
@@ -149,7 +149,7 @@ impl<'a> Check<'a> {
         let drivers = outside::drivers(self, &raw.drivers);
         let (cohorts, machines) = fleet::fleet(self, raw, &drivers);
         fleet::floors(self, raw, &limits, &overhead, &cohorts, &machines);
-        let feeds = outside::feeds(self, &raw.feeds);
+        let (feeds, live) = outside::feeds(self, &raw.feeds);
         for charge in &raw.charge {
             let kind = match charge.kind.get_ref() {
                 ChargeKind::CoincidentPeak => "coincident_peak",
@@ -184,7 +184,7 @@ impl<'a> Check<'a> {
             feeds,
             drivers,
         };
-        (site, hashprice)
+        (site, live, hashprice)
     }
 
     fn limits(&mut self, raw: &RawConfig) -> SiteLimits {
