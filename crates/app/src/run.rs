@@ -97,7 +97,7 @@ async fn live(args: &RunArgs, loaded: &Loaded, folder: PathBuf, stop: &Stop) -> 
     let source = Source { prices: Prices::Live, script: script.into(), ends_at: None };
     let (mut plant, doors) = start::plant(&folder, &site, clock, source, None, stop.signal())?;
     let market = Market::load(&site.market.name)?;
-    plant::follow(&site, &market, &doors.feeds)?;
+    plant.feed_board = plant::follow(loaded, &site, &market, &folder, &doors.feeds)?;
     values::follow(loaded, plant.values())?;
     let open = doors.open(args.port).await?;
     info!("{} runs in mode {}", site.name, plant::mode_word(site.policy.mode));

@@ -109,13 +109,24 @@ pub struct AlarmView {
     pub since: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct FeedView {
     pub name: String,
     pub role: String,
     /// Age of its newest price; `None` when it never brought one.
     pub age_s: Option<f64>,
     pub stale: bool,
+    /// Where it comes from, without anything secret.
+    #[serde(default)]
+    pub source: String,
+    /// How long ago a look at the source last went well; `None` when none did.
+    #[serde(default)]
+    pub ok_s: Option<f64>,
+    /// What last went wrong with it, and how long ago.
+    #[serde(default)]
+    pub last_error: Option<String>,
+    #[serde(default)]
+    pub last_error_s: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

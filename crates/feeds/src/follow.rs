@@ -5,16 +5,17 @@
 
 use crate::container::Container;
 use crate::error::FeedError;
-use crate::http::{self, Fetch, NetFetch, Outcome};
+use crate::http::{self, Fetch, NetFetch, Outcome, Reply, Request};
 use crate::limits::{
-    FILES_PER_POLL_MAX, FOLDER_FILES_MAX, ROWS_PER_ITEM_MAX, TOLD_MAX, TRIES_CHANGING_MAX,
-    TRIES_MAX,
+    CLOCK_SKEW_MAX, EMPTY_RUN_MAX, FILES_PER_POLL_MAX, FOLDER_FILES_MAX, ROWS_PER_ITEM_MAX,
+    TOLD_MAX, TRIES_CHANGING_MAX, TRIES_MAX,
 };
+use crate::live::{self, Found, Live, LivePlan, Verdict, Wanted};
 use crate::market::Market;
 use crate::parse::{self, FileKind, Options, Parsed};
 use headgate_core::limits::TEXT_MAX;
 use headgate_core::market::{PriceKind, PriceRow, SettlementPoint};
-use headgate_core::time::{Span, Time};
+use headgate_core::time::{SECOND, Span, Time};
 use headgate_core::units::Price;
 use std::collections::BTreeMap;
 use std::fs;
@@ -37,6 +38,11 @@ pub enum FeedItem {
         /// One sentence: file, line, field and the mend.
         error: String,
     },
+    /// Something to know that keeps no price from being used.
+    Noted {
+        /// One sentence.
+        text: String,
+    },
 }
 
 /// What to follow, and how.
@@ -52,6 +58,8 @@ pub struct FollowPlan {
     pub point: SettlementPoint,
     /// Pause between two looks.
     pub every: Span,
+    /// How a server that is more than one address is followed.
+    pub live: Option<LivePlan>,
 }
 
 /// Follows one source.
@@ -66,12 +74,18 @@ pub struct Follower {
     source: Source,
     told: Told,
     last_error: Option<String>,
+    last_ok: Option<Time>,
+    /// Answers without rows in a row, and since when.
+    empty: (u32, Time),
+    clock_is_off: bool,
+    notes: Vec<String>,
 }
 
 #[derive(Debug)]
 enum Source {
     Files { path: PathBuf, seen: BTreeMap<PathBuf, Seen> },
     Http { url: String, poll: http::Poll, fetch: Box<dyn Fetch> },
+    Live { shown: String, live: Box<dyn Live>, fetch: Box<dyn Fetch> },
 }
 
 /// Size and time of change of a file, by which a change is told.
@@ -109,7 +123,17 @@ impl Follower {
         fetch: Box<dyn Fetch>,
     ) -> Result<Self, FeedError> {
         let url = plan.source;
-        let source = if let Some(path) = url.strip_prefix("file:") {
+        let wanted = Wanted {
+            source: &url,
+            market: &market,
+            role: plan.role,
+            point: &plan.point,
+            every: plan.every,
+        };
+        let live = plan.live.as_ref().map(|live| live::machine(live, &wanted)).transpose()?;
+        let source = if let Some(live) = live.flatten() {
+            Source::Live { shown: http::without_secrets(&url), live, fetch }
+        } else if let Some(path) = url.strip_prefix("file:") {
             Source::Files { path: PathBuf::from(path), seen: BTreeMap::new() }
         } else if url.starts_with("http://") || url.starts_with("https://") {
             let poll = http::Poll::new(&url, plan.every);
@@ -133,6 +157,10 @@ impl Follower {
             source,
             told: Told::default(),
             last_error: None,
+            last_ok: None,
+            empty: (0, Time::MIN),
+            clock_is_off: false,
+            notes: Vec::new(),
         })
     }
 
@@ -142,36 +170,50 @@ impl Follower {
         self.next_at
     }
 
+    /// When a look last went well, be there something new or not.
+    #[must_use]
+    pub fn last_ok(&self) -> Option<Time> {
+        self.last_ok
+    }
+
     /// Looks once and brings what is new: prices in time order, then what was rejected.
     ///
     /// A price that arrives before its market's rule lets expect it is known from `now` on.
     pub fn poll(&mut self, now: Time) -> Vec<FeedItem> {
         let (mut fresh, mut errors) = (BTreeMap::new(), Vec::new());
+        let mut posted = None;
         // Taken out for the look, so that reading may use the rest of the follower.
         let nowhere = Source::Files { path: PathBuf::new(), seen: BTreeMap::new() };
         let mut source = std::mem::replace(&mut self.source, nowhere);
         match &mut source {
             Source::Files { path, seen } => {
                 self.next_at = now + self.every;
-                self.look(path, seen, &mut fresh, &mut errors);
+                self.look(now, path, seen, &mut fresh, &mut errors);
             }
             Source::Http { url, poll, fetch } => {
                 self.ask(url, poll, fetch.as_mut(), now, &mut fresh, &mut errors);
                 self.next_at = poll.next_at();
             }
+            Source::Live { shown, live, fetch } => {
+                posted =
+                    self.step(shown, live.as_mut(), fetch.as_mut(), now, &mut fresh, &mut errors);
+                self.next_at = live.next_at();
+            }
         }
         self.source = source;
-        self.items(now, fresh, errors)
+        self.items(now, posted, fresh, errors)
     }
 
     fn items(
         &mut self,
         now: Time,
+        posted: Option<Time>,
         fresh: BTreeMap<Time, PriceRow>,
         errors: Vec<String>,
     ) -> Vec<FeedItem> {
+        let posted = posted.unwrap_or(Time::MAX);
         let mut rows: Vec<PriceRow> =
-            fresh.into_values().filter(|row| self.told.is_new(row)).collect();
+            fresh.into_values().filter(|row| self.told.is_new(row, posted)).collect();
         for row in &mut rows {
             row.known_at = row.known_at.min(now);
         }
@@ -181,11 +223,13 @@ impl Follower {
             .map(|rows| FeedItem::Prices { kind, rows: rows.to_vec() })
             .collect();
         items.extend(errors.into_iter().map(|error| FeedItem::Rejected { error: cut(error) }));
+        items.extend(self.notes.drain(..).map(|text| FeedItem::Noted { text: cut(text) }));
         items
     }
 
     fn look(
         &mut self,
+        now: Time,
         path: &Path,
         seen: &mut BTreeMap<PathBuf, Seen>,
         fresh: &mut BTreeMap<Time, PriceRow>,
@@ -193,7 +237,7 @@ impl Follower {
     ) {
         let files = match list(path) {
             Ok(files) => {
-                self.last_error = None;
+                self.well(now);
                 files
             }
             Err(source) => {
@@ -279,15 +323,22 @@ impl Follower {
     ) {
         let Some(condition) = poll.request(now) else { return };
         let shown = http::without_secrets(url);
-        match poll.reply(now, fetch.get(url, &condition)) {
-            Outcome::Same => self.last_error = None,
+        let reply = fetch.send(&Request { condition, ..Request::get(url) });
+        self.compare_clocks(&shown, now, &reply);
+        match poll.reply(now, reply) {
+            Outcome::Same => self.well(now),
             Outcome::Failed(what) => {
                 self.complain(FeedError::Fetch { url: shown, what }.sentence(), errors);
             }
             Outcome::Body(bytes) => match self.parse(&shown, io::Cursor::new(bytes)) {
                 Ok(parsed) => {
-                    self.last_error = None;
+                    self.has_rows(&shown);
+                    self.well(now);
                     take(&parsed, self.role, fresh);
+                }
+                Err(FeedError::NoRows { .. }) => {
+                    poll.forget();
+                    self.is_empty(&shown, now, errors);
                 }
                 Err(e) => {
                     poll.forget();
@@ -295,6 +346,123 @@ impl Follower {
                 }
             },
         }
+    }
+
+    /// Carries one request of a live source, and judges what came: when that was posted.
+    fn step(
+        &mut self,
+        shown: &str,
+        live: &mut dyn Live,
+        fetch: &mut dyn Fetch,
+        now: Time,
+        fresh: &mut BTreeMap<Time, PriceRow>,
+        errors: &mut Vec<String>,
+    ) -> Option<Time> {
+        let request = live.request(now);
+        self.notes.extend(live.complaint());
+        let reply = fetch.send(&request?);
+        self.compare_clocks(shown, now, &reply);
+        match live.reply(now, reply) {
+            Found::Nothing => None,
+            Found::Fine => {
+                self.well(now);
+                None
+            }
+            Found::Empty => {
+                self.is_empty(shown, now, errors);
+                None
+            }
+            Found::Failed(what) => {
+                let url = shown.to_owned();
+                self.complain(FeedError::Fetch { url, what }.sentence(), errors);
+                None
+            }
+            Found::Document { name, posted, history, bytes } => {
+                let (verdict, error) = self.judge(&name, bytes, fresh);
+                let first = live.judged(now, verdict);
+                match verdict {
+                    Verdict::Taken(_) | Verdict::NoRows if history => {}
+                    Verdict::Taken(_) => {
+                        self.has_rows(shown);
+                        self.well(now);
+                    }
+                    Verdict::NoRows => self.is_empty(shown, now, errors),
+                    Verdict::Unusable if first => self.complain(error, errors),
+                    Verdict::Unusable => {}
+                }
+                posted
+            }
+        }
+    }
+
+    fn judge(
+        &self,
+        name: &str,
+        bytes: Vec<u8>,
+        fresh: &mut BTreeMap<Time, PriceRow>,
+    ) -> (Verdict, String) {
+        if http::is_web_page(&bytes) {
+            let (url, what) = (name.to_owned(), http::WEB_PAGE.to_owned());
+            return (Verdict::Unusable, FeedError::Fetch { url, what }.sentence());
+        }
+        match self.parse(name, io::Cursor::new(bytes)) {
+            Ok(parsed) => {
+                take(&parsed, self.role, fresh);
+                let newest = fresh.last_key_value().map(|(_, row)| row.interval.end);
+                (Verdict::Taken(newest), String::new())
+            }
+            Err(FeedError::NoRows { .. }) => (Verdict::NoRows, String::new()),
+            Err(e) => (Verdict::Unusable, e.sentence()),
+        }
+    }
+
+    fn well(&mut self, now: Time) {
+        self.last_error = None;
+        self.last_ok = Some(now);
+    }
+
+    /// An answer in order without rows is ordinary; a run of them is a gap, and told.
+    fn is_empty(&mut self, shown: &str, now: Time, errors: &mut Vec<String>) {
+        let (run, since) = self.empty;
+        let since = if run == 0 { Time::from_seconds(now.0.div_euclid(SECOND)) } else { since };
+        self.empty = (run.saturating_add(1), since);
+        self.last_ok = Some(now);
+        if self.empty.0 >= EMPTY_RUN_MAX {
+            let url = shown.to_owned();
+            let what = format!(
+                "it has answered without rows since {since}; what is missing stays unknown, so \
+                 see whether the market publishes at all"
+            );
+            self.complain(FeedError::Fetch { url, what }.sentence(), errors);
+        }
+    }
+
+    fn has_rows(&mut self, shown: &str) {
+        let (run, since) = std::mem::replace(&mut self.empty, (0, Time::MIN));
+        if run >= EMPTY_RUN_MAX {
+            self.notes.push(format!("{shown} has rows again; it had none since {since}"));
+        }
+    }
+
+    /// Tells once when a server's clock and ours are far apart. Prices keep their own stamps.
+    fn compare_clocks(&mut self, shown: &str, now: Time, reply: &Result<Reply, String>) {
+        let Some(ahead) = reply.as_ref().ok().and_then(|r| r.clock_ahead(now)) else { return };
+        let off = ahead.0.saturating_abs() > CLOCK_SKEW_MAX.0;
+        if off == self.clock_is_off {
+            return;
+        }
+        self.clock_is_off = off;
+        // To the minute: a request takes a while, and stamps are in seconds.
+        let half = Span::seconds(30);
+        let size = Span::minutes((Span(ahead.0.saturating_abs()) + half).as_seconds() / 60);
+        let side = if ahead.0 > 0 { "ahead of" } else { "behind" };
+        self.notes.push(match off {
+            true => format!(
+                "the clock of {shown} is {size} {side} this computer's: set the wrong one right; \
+                 prices keep the stamps they came with"
+            ),
+            false => format!("the clocks of {shown} and of this computer agree again"),
+        });
     }
 
     /// Tells of a trouble of the whole source once, until it is over or another one.
@@ -380,20 +548,23 @@ impl Stamp {
 /// The prices told, so that a growing file tells only what is new in it.
 #[derive(Debug, Default)]
 struct Told {
-    prices: BTreeMap<Time, Price>,
+    prices: BTreeMap<Time, (Price, Time)>,
 }
 
 impl Told {
-    /// Whether a row is new or changed; remembers it. Once the memory is full, rows older than
-    /// all of it are not new: the engine keeps far fewer.
-    fn is_new(&mut self, row: &PriceRow) -> bool {
+    /// Whether a row is new or changed; remembers it. A later posting replaces an earlier one,
+    /// in whichever order they are fetched. Once the memory is full, rows older than all of it
+    /// are not new: the engine keeps far fewer.
+    fn is_new(&mut self, row: &PriceRow, posted: Time) -> bool {
         let start = row.interval.start;
         let full = self.prices.len() >= TOLD_MAX;
         let older = self.prices.first_key_value().is_some_and(|(first, _)| start < *first);
-        if full && older {
+        let before = self.prices.get(&start);
+        if (full && older) || before.is_some_and(|(_, then)| *then > posted) {
             return false;
         }
-        let new = self.prices.insert(start, row.price) != Some(row.price);
+        let new = before.is_none_or(|(price, _)| *price != row.price);
+        self.prices.insert(start, (row.price, posted));
         if self.prices.len() > TOLD_MAX {
             self.prices.pop_first();
         }

@@ -4,7 +4,7 @@
 //! the only part that does.
 
 use crate::limits::{
-    BACKOFF_MAX, BODY_BYTES_MAX, JITTER_PERCENT, REQUEST_TIMEOUT, RETRY_AFTER_MAX,
+    BACKOFF_MAX, BODY_BYTES_MAX, FAILED_PAUSE, JITTER_PERCENT, REQUEST_TIMEOUT, RETRY_AFTER_MAX,
 };
 use headgate_core::time::{SECOND, Span, Time};
 use std::fmt;
@@ -19,6 +19,62 @@ pub struct Condition {
     pub last_modified: Option<String>,
 }
 
+/// A text that is never shown: a password, a key, a token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps a text from being shown.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the wire alone.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// One request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Request {
+    /// Where to.
+    pub url: String,
+    /// Headers that may be secret, by name.
+    pub headers: Vec<(&'static str, Secret)>,
+    /// What is posted, with its content type; without it the address is got.
+    pub body: Option<(&'static str, Secret)>,
+    /// What makes it conditional.
+    pub condition: Condition,
+}
+
+impl Request {
+    /// Gets an address.
+    #[must_use]
+    pub fn get(url: impl Into<String>) -> Self {
+        Self { url: url.into(), ..Self::default() }
+    }
+
+    /// An error's text without anything that was secret in the request.
+    fn scrub(&self, mut text: String) -> String {
+        let of_headers = self.headers.iter().map(|(_, secret)| secret);
+        for secret in of_headers.chain(self.body.iter().map(|(_, secret)| secret)) {
+            if !secret.0.is_empty() {
+                text = text.replace(&secret.0, "***");
+            }
+        }
+        text
+    }
+}
+
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reply {
@@ -28,6 +84,10 @@ pub struct Reply {
     pub condition: Condition,
     /// When to come back, as the answer wrote it.
     pub retry_after: Option<String>,
+    /// The server's clock when it answered, as it wrote it.
+    pub date: Option<String>,
+    /// How long the answer lay in a cache, in seconds, as it wrote it.
+    pub age: Option<String>,
     /// The body, empty where there is none.
     pub body: Vec<u8>,
 }
@@ -39,6 +99,17 @@ pub trait Fetch: Send + fmt::Debug {
     /// # Errors
     /// One phrase saying what went wrong, without the address.
     fn get(&mut self, url: &str, condition: &Condition) -> Result<Reply, String>;
+
+    /// Sends a whole request. What can only get says so of anything else.
+    ///
+    /// # Errors
+    /// As [`Fetch::get`].
+    fn send(&mut self, request: &Request) -> Result<Reply, String> {
+        if request.body.is_some() || !request.headers.is_empty() {
+            return Err("this fetcher only gets addresses".into());
+        }
+        self.get(&request.url, &request.condition)
+    }
 }
 
 /// Fetches over the network.
@@ -60,25 +131,57 @@ impl Default for NetFetch {
 
 impl Fetch for NetFetch {
     fn get(&mut self, url: &str, condition: &Condition) -> Result<Reply, String> {
-        let mut request = self.agent.get(url);
-        if let Some(etag) = &condition.etag {
-            request = request.header("If-None-Match", etag);
+        self.send(&Request { condition: condition.clone(), ..Request::get(url) })
+    }
+
+    fn send(&mut self, request: &Request) -> Result<Reply, String> {
+        self.carry(request).map_err(|e| request.scrub(e))
+    }
+}
+
+impl NetFetch {
+    fn carry(&mut self, request: &Request) -> Result<Reply, String> {
+        let mut head = ureq::http::Request::builder().uri(&request.url);
+        for (name, value) in &request.headers {
+            head = head.header(*name, value.reveal());
         }
-        if let Some(date) = &condition.last_modified {
-            request = request.header("If-Modified-Since", date);
+        if let Some(etag) = &request.condition.etag {
+            head = head.header("If-None-Match", etag);
         }
-        let mut response = request.call().map_err(|e| e.to_string())?;
+        if let Some(date) = &request.condition.last_modified {
+            head = head.header("If-Modified-Since", date);
+        }
+        // A redirect must not carry a key or a password to another host.
+        let secret = !request.headers.is_empty() || request.body.is_some();
+        let redirects = if secret { 0 } else { self.agent.config().max_redirects() };
+        let mut response = match &request.body {
+            None => {
+                let whole = head.body(()).map_err(|e| e.to_string())?;
+                let whole = self.agent.configure_request(whole).max_redirects(redirects).build();
+                self.agent.run(whole)
+            }
+            Some((kind, body)) => {
+                let head = head.method("POST").header("Content-Type", *kind);
+                let whole = head.body(body.reveal().to_owned()).map_err(|e| e.to_string())?;
+                let whole = self.agent.configure_request(whole).max_redirects(redirects).build();
+                self.agent.run(whole)
+            }
+        }
+        .map_err(|e| e.to_string())?;
         let header = |name: &str| {
             let value = response.headers().get(name)?;
             value.to_str().ok().map(str::to_owned)
         };
         let condition = Condition { etag: header("etag"), last_modified: header("last-modified") };
-        let retry_after = header("retry-after");
+        let (retry_after, date, age) = (header("retry-after"), header("date"), header("age"));
         let status = response.status().as_u16();
-        let body = response.body_mut().with_config().limit(BODY_BYTES_MAX);
-        let body =
-            if status == 200 { body.read_to_vec().map_err(|e| e.to_string())? } else { Vec::new() };
-        Ok(Reply { status, condition, retry_after, body })
+        let body = if status == 200 {
+            let body = response.body_mut().with_config().limit(BODY_BYTES_MAX);
+            body.read_to_vec().map_err(|e| format!("its answer broke off: {e}"))?
+        } else {
+            Vec::new()
+        };
+        Ok(Reply { status, condition, retry_after, date, age, body })
     }
 }
 
@@ -93,39 +196,99 @@ pub enum Outcome {
     Failed(String),
 }
 
+/// When the next request may go: not sooner than a least pause, at set intervals while all is
+/// well, ever later while it is not, and as a server asks.
+#[derive(Debug)]
+pub struct Pace {
+    every: Span,
+    least: Span,
+    next_at: Time,
+    failures: u32,
+    draw: u64,
+}
+
+impl Pace {
+    /// A look so often with so much between two requests, the first at once.
+    #[must_use]
+    pub fn new(url: &str, every: Span, least: Span) -> Self {
+        // The address seeds the spread, so that two sites of one owner do not ask in step.
+        Self { every, least, next_at: Time::MIN, failures: 0, draw: hash(url.as_bytes()) }
+    }
+
+    /// When the next request may go.
+    #[must_use]
+    pub fn next_at(&self) -> Time {
+        self.next_at
+    }
+
+    /// Whether a request may go now.
+    pub fn is_due(&mut self, now: Time) -> bool {
+        // A clock set back must not silence the feed for as long as it was set back.
+        let farthest = now + Span(self.every.0.max(RETRY_AFTER_MAX.0).saturating_mul(2));
+        self.next_at = self.next_at.min(farthest);
+        now >= self.next_at
+    }
+
+    /// All is well, and there is more to ask for: only the least pause.
+    pub fn go_on(&mut self, now: Time) {
+        self.failures = 0;
+        self.pause(now, self.least);
+    }
+
+    /// All is well, and there is nothing more: until the next look.
+    pub fn rest(&mut self, now: Time) {
+        self.failures = 0;
+        self.pause(now, self.every.max(self.least));
+    }
+
+    /// It went wrong: as long as the server asks, or ever longer.
+    pub fn failed(&mut self, now: Time, asked: Option<Span>) {
+        self.failures = self.failures.saturating_add(1);
+        let base = self.every.min(FAILED_PAUSE);
+        let doublings = self.failures.saturating_sub(1).min(16);
+        let longest = base.max(BACKOFF_MAX);
+        let backoff = Span(base.0.saturating_mul(1 << doublings)).min(longest);
+        self.pause(now, asked.unwrap_or(backoff).max(self.least));
+    }
+
+    fn pause(&mut self, now: Time, pause: Span) {
+        self.next_at = now + self.spread(pause);
+    }
+
+    /// Lengthens a pause by a drawn share: never shorter, because a server may have set it.
+    pub fn spread(&mut self, pause: Span) -> Span {
+        self.draw = self.draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let share = (self.draw >> 33) % (JITTER_PERCENT * 10 + 1);
+        let extra = i128::from(pause.0) * i128::from(share) / 1000;
+        Span(pause.0.saturating_add(i64::try_from(extra).unwrap_or(0)))
+    }
+}
+
 /// When to ask an address, and what its answers mean.
 #[derive(Debug)]
 pub struct Poll {
-    every: Span,
-    next_at: Time,
+    pace: Pace,
     condition: Condition,
     body_hash: Option<u64>,
-    failures: u32,
-    draw: u64,
 }
 
 impl Poll {
     /// Asks this address so often, the first time at once.
     #[must_use]
     pub fn new(url: &str, every: Span) -> Self {
-        // The address seeds the spread, so that two sites of one owner do not ask in step.
-        let draw = hash(url.as_bytes());
-        let condition = Condition::default();
-        Self { every, next_at: Time::MIN, condition, body_hash: None, failures: 0, draw }
+        let pace = Pace::new(url, every, Span::ZERO);
+        Self { pace, condition: Condition::default(), body_hash: None }
     }
 
     /// When to ask next.
     #[must_use]
     pub fn next_at(&self) -> Time {
-        self.next_at
+        self.pace.next_at()
     }
 
     /// What to ask now; `None` when it is too early.
     pub fn request(&mut self, now: Time) -> Option<Condition> {
-        // A clock set back must not silence the feed for as long as it was set back.
-        let farthest = now + Span(self.every.0.max(RETRY_AFTER_MAX.0).saturating_mul(2));
-        self.next_at = self.next_at.min(farthest);
-        (now >= self.next_at).then(|| self.condition.clone())
+        self.pace.is_due(now).then(|| self.condition.clone())
     }
 
     /// Takes an answer and settles when to ask next.
@@ -133,23 +296,21 @@ impl Poll {
         let (outcome, wait) = match reply {
             Err(e) => (Outcome::Failed(e), None),
             Ok(r) if r.status == 304 => (Outcome::Same, None),
+            Ok(r) if r.status == 200 && is_web_page(&r.body) => {
+                (Outcome::Failed(WEB_PAGE.to_owned()), None)
+            }
             Ok(r) if r.status == 200 => {
                 let hash = hash(&r.body);
                 self.condition = r.condition;
                 let same = self.body_hash.replace(hash) == Some(hash);
                 (if same { Outcome::Same } else { Outcome::Body(r.body) }, None)
             }
-            Ok(r) => {
-                let wait = r.retry_after.as_deref().and_then(|t| retry_after(t, now));
-                (Outcome::Failed(format!("it answered with status {}", r.status)), wait)
-            }
+            Ok(r) => (Outcome::Failed(r.refusal()), r.wait(now)),
         };
-        self.failures = match outcome {
-            Outcome::Failed(_) => self.failures.saturating_add(1),
-            _ => 0,
-        };
-        let pause = wait.unwrap_or_else(|| self.backoff());
-        self.next_at = now + self.spread(pause);
+        match outcome {
+            Outcome::Failed(_) => self.pace.failed(now, wait),
+            _ => self.pace.rest(now),
+        }
         outcome
     }
 
@@ -158,23 +319,55 @@ impl Poll {
         self.condition = Condition::default();
         self.body_hash = None;
     }
+}
 
-    fn backoff(&self) -> Span {
-        let doublings = self.failures.saturating_sub(1).min(16);
-        let longest = self.every.0.max(BACKOFF_MAX.0);
-        Span(self.every.0.saturating_mul(1 << doublings).min(longest))
+impl Reply {
+    /// Says what a status other than 200 means for the reader.
+    #[must_use]
+    pub fn refusal(&self) -> String {
+        let means = match self.status {
+            429 => ": it was asked too often, and is asked again once it allows",
+            403 => ": it refuses this computer; ERCOT answers addresses in the US alone",
+            404 => ": there is nothing at this address",
+            500..=599 => ": the server is in trouble, and is asked again ever later",
+            _ => "",
+        };
+        format!("it answered with status {}{means}", self.status)
     }
 
-    /// Lengthens a pause by a drawn share: never shorter, because a server may have set it.
-    fn spread(&mut self, pause: Span) -> Span {
-        self.draw = self.draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let share = (self.draw >> 33) % (JITTER_PERCENT * 10 + 1);
-        let extra = i128::from(pause.0) * i128::from(share) / 1000;
-        Span(pause.0.saturating_add(i64::try_from(extra).unwrap_or(0)))
+    /// How long the server asks to be left alone, bounded.
+    #[must_use]
+    pub fn wait(&self, now: Time) -> Option<Span> {
+        self.retry_after.as_deref().and_then(|text| retry_after(text, now))
+    }
+
+    /// How far the server's clock is ahead of `now`; `None` where it does not say.
+    #[must_use]
+    pub fn clock_ahead(&self, now: Time) -> Option<Span> {
+        let date = jiff::fmt::rfc2822::parse(self.date.as_deref()?).ok()?.timestamp().as_second();
+        // An answer from a cache was dated when it was made.
+        let age = self.age.as_deref().map_or(Some(0), |a| a.trim().parse::<u32>().ok())?;
+        let then = date.checked_add(i64::from(age))?.checked_mul(SECOND)?;
+        Some(Span(then.checked_sub(now.0)?))
     }
 }
 
-fn hash(bytes: &[u8]) -> u64 {
+/// What is said of a page where data is expected.
+pub const WEB_PAGE: &str = "it answered with a web page where data is expected: the address may \
+                            be wrong, or the service down or closed to this computer";
+
+/// Whether a body is a web page.
+#[must_use]
+pub fn is_web_page(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    let start = body[..body.len().min(14)].to_ascii_lowercase();
+    start.starts_with(b"<!doctype html")
+        || start.starts_with(b"<html")
+        || start.starts_with(b"<head")
+}
+
+/// A body's or an address's fingerprint, of this process alone.
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
     hasher.finish()
@@ -219,7 +412,7 @@ mod tests {
 
     fn ok(body: &str, etag: &str) -> Result<Reply, String> {
         let condition = Condition { etag: Some(etag.into()), last_modified: None };
-        Ok(Reply { status: 200, condition, retry_after: None, body: body.into() })
+        Ok(Reply { status: 200, condition, body: body.into(), ..Reply::default() })
     }
 
     fn status(status: u16, retry_after: Option<&str>) -> Result<Reply, String> {

@@ -14,6 +14,7 @@ pub mod hashprice;
 pub mod hourly;
 pub mod http;
 pub mod limits;
+pub mod live;
 pub mod local;
 pub mod market;
 pub mod meter;

@@ -73,3 +73,33 @@ pub const BACKOFF_MAX: Span = Span::minutes(5);
 pub const RETRY_AFTER_MAX: Span = Span::hours(1);
 /// Share of the poll interval by which polls are spread, in percent.
 pub const JITTER_PERCENT: u64 = 10;
+/// First pause after a failure, doubled with each further one.
+pub const FAILED_PAUSE: Span = Span::seconds(10);
+/// Least pause between two requests to a market's server: 24 a minute where 30 are allowed.
+pub const REQUEST_GAP: Span = Span::millis(2_500);
+/// How far a server's clock may be from ours; a request takes a while, and stamps are in seconds.
+pub const CLOCK_SKEW_MAX: Span = Span::minutes(2);
+/// Answers without rows after which a source is told to be empty.
+pub const EMPTY_RUN_MAX: u32 = 3;
+/// Most documents of one listing that are looked at, the newest; two weeks of 5-minute files.
+pub const DOCUMENTS_MAX: usize = 5_000;
+/// Documents remembered as fetched; more than a listing shows.
+pub const FETCHED_MAX: usize = 2 * DOCUMENTS_MAX;
+/// Largest listing.
+pub const LISTING_BYTES_MAX: usize = 16 << 20;
+/// Most pages asked for of one answer.
+pub const PAGES_MAX: u32 = 200;
+/// Rows asked for a page.
+pub const PAGE_ROWS: u32 = 10_000;
+/// Documents of one archive download; the service allows 1,000.
+pub const ARCHIVE_BATCH_MAX: usize = 200;
+/// Documents of an archive caught up with at once.
+pub const ARCHIVE_DOCUMENTS_MAX: usize = 10_000;
+/// How far back a query goes; older gaps are filled from the archive.
+pub const QUERY_BACK: Span = Span::hours(24);
+/// Pause between two looks into an archive.
+pub const ARCHIVE_EVERY: Span = Span::hours(1);
+/// Age at which a token is renewed; it is valid for an hour.
+pub const TOKEN_RENEWED_AFTER: Span = Span::minutes(50);
+/// Largest file of what a feed remembers.
+pub const MEMORY_BYTES_MAX: u64 = 4 << 20;

@@ -27,7 +27,7 @@ use headgate_core::event::Hashprice;
 use headgate_core::market::SettlementPoint;
 use headgate_core::settle::Terms;
 use headgate_core::site::{MarketRule, Site};
-use headgate_core::time::Time;
+use headgate_core::time::{Span, Time};
 use headgate_core::units::{Money, Power, Price};
 use headgate_feeds::fx::{FxRate, FxSeries};
 use std::path::{Path, PathBuf};
@@ -48,6 +48,8 @@ pub struct Loaded {
     pub site: Site,
     /// The data folder, where the command line names no other.
     pub data: PathBuf,
+    /// How each feed of the site is followed, in their order.
+    pub live: Vec<LiveFeed>,
     /// Where the hash price comes from.
     pub hashprice: HashpriceSource,
     /// What the work is worth otherwise, and in which currency.
@@ -58,6 +60,28 @@ pub struct Loaded {
     pub resale: Vec<SettlementPoint>,
     /// What is allowed and probably not meant; one sentence each.
     pub warnings: Vec<String>,
+}
+
+/// How a feed is followed; the engine needs to know none of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveFeed {
+    /// Pause between two looks, where the file names one.
+    pub every: Option<Span>,
+    /// How far back is caught up on.
+    pub catch_up: Span,
+    /// Where the account's name, password and key are kept.
+    pub credentials: Option<CredentialsSource>,
+    /// Where a token is to be had, where that is not the market's own.
+    pub token: Option<String>,
+}
+
+/// Where an account's name, password and key are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CredentialsSource {
+    /// A TOML file with `username`, `password` and `subscription_key`.
+    File(PathBuf),
+    /// Environment variables that begin so.
+    Env(String),
 }
 
 /// Where the hash price comes from; in the currency the work is paid in.

@@ -1,11 +1,13 @@
 //! What the site is connected to: feeds, drivers, meters.
 
-use super::raw::{FeedKind, Named, RawDriver, RawFeed, RawMeter, Role, Spanned};
+use super::raw::{FeedKind, Named, RawCredentials, RawDriver, RawFeed, RawMeter, Role, Spanned};
 use super::resolve::Check;
+use super::{CredentialsSource, LiveFeed};
 use headgate_core::limits::FEEDS_MAX;
 use headgate_core::market::PriceKind;
 use headgate_core::site::{DriverSpec, Feed, MeterKind, MeterSpec};
 use headgate_core::time::Span;
+use headgate_feeds::live::{LiveKind, ercot_api};
 use std::path::Path;
 
 /// Drivers of one site.
@@ -22,6 +24,14 @@ const POLL_WATTS: Span = Span::seconds(30);
 const CONCURRENCY: u32 = 800;
 /// Age at which a meter is silent, where the file names none.
 const METER_STALE_AFTER: Span = Span::seconds(10);
+/// How far back a live source is caught up on, where the file names nothing.
+const CATCH_UP: Span = Span::hours(24);
+/// The farthest that may be asked for: a week is what servers keep everywhere.
+const CATCH_UP_MAX: Span = Span::hours(24 * 7);
+/// Shortest pause between two looks at a file or an address.
+const EVERY_MIN: Span = Span::seconds(1);
+/// Shortest pause between two looks at a market's server.
+const LIVE_EVERY_MIN: Span = Span::seconds(10);
 /// The name of the meter of a configuration that names none.
 const METER_DEFAULT: &str = "machines";
 
@@ -57,12 +67,12 @@ pub(super) fn drivers(check: &mut Check<'_>, raw: &Named<RawDriver>) -> Vec<Driv
     all
 }
 
-/// Feeds in file order.
-pub(super) fn feeds(check: &mut Check<'_>, raw: &Named<RawFeed>) -> Vec<Feed> {
+/// Feeds in file order, and how each is followed.
+pub(super) fn feeds(check: &mut Check<'_>, raw: &Named<RawFeed>) -> (Vec<Feed>, Vec<LiveFeed>) {
     if let Some((name, _)) = raw.0.get(FEEDS_MAX) {
         check.wrong(&name.span(), format!("a site has at most {FEEDS_MAX} feeds: join some"));
     }
-    let mut all: Vec<Feed> = Vec::new();
+    let (mut all, mut live): (Vec<Feed>, Vec<LiveFeed>) = (Vec::new(), Vec::new());
     for (name, feed) in &raw.0 {
         let (role, stale_after) = match feed.role.get_ref() {
             Role::DispatchPrice => (PriceKind::Dispatch, Span::minutes(11)),
@@ -79,6 +89,7 @@ pub(super) fn feeds(check: &mut Check<'_>, raw: &Named<RawFeed>) -> Vec<Feed> {
             let message = format!("it has the role and rank of `{}`, which goes first", twin.name);
             check.warn(&name.span(), &message);
         }
+        live.push(followed(check, feed, LiveKind::from_name(parser), role));
         all.push(Feed {
             name: check.name(name),
             role,
@@ -91,7 +102,107 @@ pub(super) fn feeds(check: &mut Check<'_>, raw: &Named<RawFeed>) -> Vec<Feed> {
     if all.iter().all(|f| f.role == PriceKind::DayAhead) {
         check.warn_of("feeds", "none brings a real-time price; only `--replay` will");
     }
-    all
+    (all, live)
+}
+
+/// How a feed is followed, and whether its keys go together.
+fn followed(
+    check: &mut Check<'_>,
+    feed: &RawFeed,
+    kind: Option<LiveKind>,
+    role: PriceKind,
+) -> LiveFeed {
+    let source = feed.source.get_ref().as_str();
+    let every = feed.every.as_ref().map(|every| {
+        let least = if kind.is_some() { LIVE_EVERY_MIN } else { EVERY_MIN };
+        if every.get_ref().0 < least {
+            check.wrong(&every.span(), format!("a source is looked at every {least} at most"));
+        }
+        every.get_ref().0
+    });
+    let strangers = [
+        (
+            feed.catch_up.as_ref().map(Spanned::span),
+            kind.is_some(),
+            "a live kind such as `ercot_mis`",
+        ),
+        (feed.token.as_ref().map(Spanned::span), kind == Some(LiveKind::ErcotApi), "`ercot_api`"),
+        (
+            feed.credentials.as_ref().map(Spanned::span),
+            kind == Some(LiveKind::ErcotApi),
+            "`ercot_api`",
+        ),
+    ];
+    for (at, fits, whose) in strangers {
+        if let Some(at) = at.filter(|_| !fits) {
+            check.wrong(&at, format!("this is for {whose}: take it out"));
+        }
+    }
+    if let Some(kind) = kind {
+        if source.starts_with("file:") {
+            let message = format!("`{kind}` follows a server: write its https: address");
+            check.wrong(&feed.source.span(), message);
+        }
+        if kind == LiveKind::ErcotDashboard && role == PriceKind::Dispatch {
+            let message =
+                "a dashboard has no dispatch prices: use `settlement_price` or `day_ahead`";
+            check.wrong(&feed.role.span(), message);
+        }
+        if kind == LiveKind::ErcotApi {
+            account(check, feed);
+        }
+    }
+    let catch_up = feed.catch_up.as_ref().map_or(CATCH_UP, |t| t.get_ref().0);
+    if let Some(at) = feed.catch_up.as_ref().filter(|_| catch_up > CATCH_UP_MAX) {
+        check.wrong(&at.span(), format!("at most {CATCH_UP_MAX}: import older prices from files"));
+    }
+    let credentials = feed.credentials.as_ref().and_then(|c| credentials(check, c));
+    LiveFeed {
+        every,
+        catch_up,
+        credentials,
+        token: feed.token.as_ref().map(|t| t.get_ref().clone()),
+    }
+}
+
+/// The Public API wants an account, a known product, and a wire nobody listens on.
+fn account(check: &mut Check<'_>, feed: &RawFeed) {
+    let source = feed.source.get_ref();
+    if feed.credentials.is_none() {
+        let message = "`ercot_api` needs an account: add `credentials = { file = \"..\" }`";
+        check.wrong(&feed.kind.span(), message);
+    }
+    for address in std::iter::once(&feed.source).chain(&feed.token) {
+        let open = address.get_ref().strip_prefix("http://");
+        let own =
+            |host: &str| ["127.0.0.1", "localhost", "[::1]"].iter().any(|h| host.starts_with(h));
+        if open.is_some_and(|host| !own(host)) {
+            check.wrong(&address.span(), "a password never goes over http: write https://");
+        }
+    }
+    if !ercot_api::can_query(source) {
+        let message =
+            "no query is known for this product: use np6-905-cd, np6-788-cd or np4-190-cd";
+        check.wrong(&feed.source.span(), message);
+    }
+}
+
+fn credentials(check: &mut Check<'_>, raw: &Spanned<RawCredentials>) -> Option<CredentialsSource> {
+    match (&raw.get_ref().file, &raw.get_ref().env) {
+        (Some(file), None) => {
+            let path = check.file.resolve_path(file);
+            if !path.is_file() {
+                let message = format!("there is no file {}: write it there", path.display());
+                check.wrong(&raw.span(), message);
+            }
+            Some(CredentialsSource::File(path))
+        }
+        (None, Some(env)) => Some(CredentialsSource::Env(env.clone())),
+        _ => {
+            check.wrong(&raw.span(), "write either { file = \"..\" } or { env = \"..\" }");
+            None
+        }
+    }
 }
 
 /// A kind's parser, and the one price its files hold where they hold only one.
@@ -102,6 +213,10 @@ fn kind(kind: FeedKind) -> (&'static str, Option<(PriceKind, &'static str)>) {
         FeedKind::ErcotNp6905 => ("ercot_np6_905", settlement),
         FeedKind::ErcotNp6785 => ("ercot_np6_785", settlement),
         FeedKind::ErcotNp4190 => ("ercot_np4_190", Some((PriceKind::DayAhead, "day_ahead"))),
+        FeedKind::ErcotDashboard => (LiveKind::ErcotDashboard.name(), None),
+        FeedKind::ErcotMis => (LiveKind::ErcotMis.name(), None),
+        FeedKind::ErcotApi => (LiveKind::ErcotApi.name(), None),
+        FeedKind::AemoNemweb => (LiveKind::AemoNemweb.name(), None),
         FeedKind::Canonical => ("canonical", None),
         FeedKind::Auto => ("auto", None),
     }

@@ -341,6 +341,18 @@ pub struct RawFeed {
     pub source: Spanned<String>,
     pub stale_after: Option<At<Span>>,
     pub rank: Option<u16>,
+    pub every: Option<At<Span>>,
+    pub catch_up: Option<At<Span>>,
+    pub credentials: Option<Spanned<RawCredentials>>,
+    pub token: Option<Spanned<String>>,
+}
+
+/// `feeds.X.credentials`: where a name, a password and a key are kept, never themselves.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawCredentials {
+    pub file: Option<PathBuf>,
+    pub env: Option<String>,
 }
 
 /// What a feed brings.
@@ -366,6 +378,10 @@ pub enum FeedKind {
     ErcotNp6785,
     Canonical,
     Auto,
+    ErcotDashboard,
+    ErcotMis,
+    ErcotApi,
+    AemoNemweb,
 }
 
 /// One of `[drivers]`.

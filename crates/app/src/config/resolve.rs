@@ -8,7 +8,7 @@ use super::raw::{
 };
 use super::unit::{Date, In, Text};
 use super::worth::Valued;
-use super::{HashpriceSource, Loaded, MarketFacts, Worth, fleet, outside, terms};
+use super::{HashpriceSource, LiveFeed, Loaded, MarketFacts, Worth, fleet, outside, terms};
 use headgate_core::event::AutomationMode;
 use headgate_core::limits::TEXT_MAX;
 use headgate_core::market::{PriceKind, SettlementPoint};
@@ -41,7 +41,7 @@ const WHOLE_PPM: i64 = 1_000_000;
 /// [`ConfigError`] holds everything found wrong, in file order.
 pub fn resolve(file: &ConfigFile, market: &MarketFacts) -> Result<Loaded, ConfigError> {
     let mut check = Check::new(file, market);
-    let Resolved { site, hashprice, worth, terms, resale } = check.config(&file.raw);
+    let Resolved { site, live, hashprice, worth, terms, resale } = check.config(&file.raw);
     let Check { mut problems, mut warnings, .. } = check;
     if !problems.is_empty() {
         problems.sort_by(|a, b| a.order().cmp(&b.order()));
@@ -51,12 +51,13 @@ pub fn resolve(file: &ConfigFile, market: &MarketFacts) -> Result<Loaded, Config
     let data = file.raw.site.data.as_deref();
     let data = data.map_or(PathBuf::from(DATA_DEFAULT), |d| file.resolve_path(d));
     let warnings = warnings.iter().map(Problem::sentence).collect();
-    Ok(Loaded { site, data, hashprice, worth, terms, resale, warnings })
+    Ok(Loaded { site, data, live, hashprice, worth, terms, resale, warnings })
 }
 
 /// What a pass finds when nothing is wrong.
 struct Resolved {
     site: Site,
+    live: Vec<LiveFeed>,
     hashprice: HashpriceSource,
     worth: Worth,
     terms: Terms,
@@ -170,7 +171,7 @@ impl<'a> Check<'a> {
         let drivers = outside::drivers(self, &raw.drivers);
         let (cohorts, machines) = fleet::fleet(self, raw, &drivers);
         fleet::floors(self, raw, &limits, &overhead, &cohorts, &machines);
-        let feeds = outside::feeds(self, &raw.feeds);
+        let (feeds, live) = outside::feeds(self, &raw.feeds);
         let Valued { value: worth, hashprice, worth: paid } = super::worth::value(self, raw);
         let site = Site {
             name: self.name(&raw.site.name),
@@ -200,7 +201,7 @@ impl<'a> Check<'a> {
         };
         let resale = terms::resale(raw);
         let terms = terms::terms(self, raw, &site.blocks, &resale);
-        Resolved { site, hashprice, worth: paid, terms, resale }
+        Resolved { site, live, hashprice, worth: paid, terms, resale }
     }
 
     fn limits(&mut self, raw: &RawConfig) -> SiteLimits {

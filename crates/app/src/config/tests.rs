@@ -106,6 +106,7 @@ fn summary(loaded: &Loaded) -> String {
     }
     line("policy", format!("{:?}", site.policy));
     site.feeds.iter().for_each(|feed| line("feed", format!("{feed:?}")));
+    loaded.live.iter().for_each(|live| line("live", format!("{live:?}")));
     site.drivers.iter().for_each(|driver| line("driver", format!("{driver:?}")));
     site.meters.iter().for_each(|meter| line("meter", format!("{meter:?}")));
     line("failsafe", format!("{:?}", site.failsafe));

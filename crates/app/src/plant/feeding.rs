@@ -1,15 +1,22 @@
 //! Where prices come from: a replay on the plant's own clock, or followers in threads of their
 //! own.
 
+use crate::config::{CredentialsSource, LiveFeed, Loaded};
+use anyhow::Context;
 use headgate_core::event::{Event, FeedId};
 use headgate_core::market::{PriceKind, PriceRow};
-use headgate_core::site::Site;
+use headgate_core::site::{Feed, Site};
 use headgate_core::time::{Span, Time};
 use headgate_feeds::follow::{FeedItem, FollowPlan, Follower};
+use headgate_feeds::http::Secret;
+use headgate_feeds::limits::REQUEST_GAP;
+use headgate_feeds::live::{Credentials, LiveKind, LivePlan};
 use headgate_feeds::market::Market;
 use headgate_feeds::parse::FileKind;
 use headgate_feeds::replay::Replay;
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -82,32 +89,78 @@ impl Prices {
     }
 }
 
+/// How one feed's source is.
+#[derive(Debug, Clone, Default)]
+pub struct FeedHealth {
+    /// When a look last went well.
+    pub ok: Option<Time>,
+    /// When something last went wrong, and what.
+    pub error: Option<(Time, String)>,
+}
+
+/// How the sources of all feeds are: written by their threads, read for the status.
+#[derive(Debug, Clone, Default)]
+pub struct FeedBoard(Arc<Mutex<Vec<FeedHealth>>>);
+
+impl FeedBoard {
+    /// How one is; of a feed nobody follows nothing is known.
+    pub fn of(&self, feed: usize) -> FeedHealth {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(feed).cloned().unwrap_or_default()
+    }
+
+    fn set(&self, feed: usize, change: impl FnOnce(&mut FeedHealth)) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() <= feed {
+            all.resize_with(feed + 1, FeedHealth::default);
+        }
+        change(&mut all[feed]);
+    }
+}
+
 /// Follows every feed of a site, each in a thread of its own, until the receiver is gone.
 ///
 /// # Errors
 /// When the system gives no thread, or a feed's source cannot be followed at all.
 pub fn follow(
+    loaded: &Loaded,
     site: &Site,
     market: &Market,
+    folder: &Path,
     into: &mpsc::Sender<FeedMessage>,
-) -> anyhow::Result<()> {
-    for (i, feed) in site.feeds.iter().enumerate() {
+) -> anyhow::Result<FeedBoard> {
+    let board = FeedBoard::default();
+    for (i, (feed, how)) in site.feeds.iter().zip(&loaded.live).enumerate() {
         let id = FeedId(u16::try_from(i)?);
+        let live = live_plan(feed, how, folder)?;
+        let every = live.as_ref().map_or(FOLLOW_EVERY, |l| l.kind.every());
         let plan = FollowPlan {
             source: feed.source.clone(),
             parser: FileKind::from_name(&feed.parser),
             role: feed.role,
             point: site.point.clone(),
-            every: FOLLOW_EVERY,
+            every: how.every.unwrap_or(every),
+            live,
         };
         let mut follower = Follower::new(plan, market.clone())?;
-        let into = into.clone();
-        std::thread::Builder::new().name(format!("feed-{}", feed.name)).spawn(move || {
+        let (into, board, name) = (into.clone(), board.clone(), feed.name.clone());
+        std::thread::Builder::new().name(format!("feed-{name}")).spawn(move || {
             loop {
-                for item in follower.poll(crate::clock::wall_now()) {
+                let now = crate::clock::wall_now();
+                let items = follower.poll(now);
+                board.set(i, |health| health.ok = follower.last_ok());
+                for item in items {
                     let item = match item {
                         FeedItem::Prices { kind, rows } => Ok((kind, rows)),
-                        FeedItem::Rejected { error } => Err(error),
+                        FeedItem::Rejected { error } => {
+                            board.set(i, |health| health.error = Some((now, error.clone())));
+                            Err(error)
+                        }
+                        FeedItem::Noted { text } => {
+                            tracing::warn!("feed `{name}`: {text}");
+                            board.set(i, |health| health.error = Some((now, text)));
+                            continue;
+                        }
                     };
                     if into.blocking_send(FeedMessage { feed: id, item }).is_err() {
                         return;
@@ -122,5 +175,72 @@ pub fn follow(
             }
         })?;
     }
-    Ok(())
+    Ok(board)
+}
+
+/// How a server is followed; `None` for a file or a plain address.
+fn live_plan(feed: &Feed, how: &LiveFeed, folder: &Path) -> anyhow::Result<Option<LivePlan>> {
+    let Some(kind) = LiveKind::from_name(&feed.parser) else { return Ok(None) };
+    let credentials = how.credentials.as_ref().map(credentials).transpose()?;
+    // The name is the owner's and may hold anything; a file's name may not.
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let name: String = feed.name.chars().map(plain).collect();
+    Ok(Some(LivePlan {
+        kind,
+        catch_up: how.catch_up,
+        gap: REQUEST_GAP,
+        credentials,
+        token: how.token.clone(),
+        memory: Some(folder.join("feeds").join(format!("{name}.json"))),
+    }))
+}
+
+/// Reads an account's name, password and key from where they are kept.
+fn credentials(source: &CredentialsSource) -> anyhow::Result<Credentials> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Kept {
+        username: String,
+        password: String,
+        subscription_key: String,
+    }
+    let kept = match source {
+        CredentialsSource::File(path) => {
+            let shown = path.display();
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("failed to read the credentials `{shown}`"))?;
+            let mode =
+                std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path)?.permissions());
+            if mode & 0o077 != 0 {
+                tracing::warn!("others may read `{shown}`: chmod 600 it");
+            }
+            // The parser's own message shows the line, and the line may be the password.
+            let read: Result<Kept, toml::de::Error> = toml::from_str(&text);
+            read.map_err(|_| {
+                anyhow::anyhow!(
+                    "`{shown}` holds no credentials: write username, password and \
+                     subscription_key, each as key = \"text\""
+                )
+            })?
+        }
+        CredentialsSource::Env(prefix) => {
+            let read = |key: &str| {
+                let name = format!("{prefix}_{key}");
+                std::env::var(&name)
+                    .ok()
+                    .filter(|value| !value.is_empty())
+                    .with_context(|| format!("the credentials lack the variable {name}: set it"))
+            };
+            Kept {
+                username: read("USERNAME")?,
+                password: read("PASSWORD")?,
+                subscription_key: read("SUBSCRIPTION_KEY")?,
+            }
+        }
+    };
+    Ok(Credentials {
+        username: Secret::new(kept.username),
+        password: Secret::new(kept.password),
+        subscription_key: Secret::new(kept.subscription_key),
+    })
 }

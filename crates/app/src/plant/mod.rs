@@ -11,7 +11,7 @@ mod record;
 mod recover;
 mod tables;
 
-pub use feeding::{FeedMessage, Prices, follow};
+pub use feeding::{FeedBoard, FeedMessage, Prices, follow};
 pub use record::ENGINE_VERSION;
 pub use recover::{Recovered, recover};
 pub use tables::TableWriter;
@@ -67,6 +67,8 @@ pub struct Plant {
     /// Whether plans may reach machines at all; never where recorded prices meet machines that
     /// may be real, whatever the engine's mode says.
     pub may_command: bool,
+    /// How the feeds' sources are, as their followers last found them.
+    pub feed_board: FeedBoard,
     /// Called after each step with the event that caused it.
     pub observer: Option<Observer>,
     state: State,
@@ -201,6 +203,7 @@ impl Plant {
             ends_at: parts.ends_at,
             afterglow: Span::ZERO,
             may_command: true,
+            feed_board: FeedBoard::default(),
             observer: parts.observer,
             state,
         };

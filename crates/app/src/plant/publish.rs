@@ -1,6 +1,6 @@
 //! The status others see, made from the engine after its steps.
 
-use super::Plant;
+use super::{FeedBoard, Plant};
 use crate::status::*;
 use headgate_core::engine::Engine;
 use headgate_core::event::AutomationMode;
@@ -141,7 +141,7 @@ impl Plant {
             commands: self.counts(),
             money: money_view(engine),
             alarms: self.alarm_views(),
-            feeds: feed_views(engine, site, now),
+            feeds: feed_views(engine, site, &self.feed_board, now),
             hold: engine.hold().map(|h| h.said.clone()),
             stop: engine.stopped().map(String::from),
             down_above: next.and_then(|n| n.down_above).map(price),
@@ -233,13 +233,23 @@ fn money_view(engine: &Engine) -> MoneyView {
     }
 }
 
-fn feed_views(engine: &Engine, site: &Site, now: Time) -> Vec<FeedView> {
-    let view =
-        |(feed, book): (&headgate_core::site::Feed, &headgate_core::market::FeedBook)| FeedView {
+fn feed_views(engine: &Engine, site: &Site, board: &FeedBoard, now: Time) -> Vec<FeedView> {
+    let age = |t: Time| now.since(t).0 as f64 / 1e9;
+    let view = |(i, (feed, book)): (
+        usize,
+        (&headgate_core::site::Feed, &headgate_core::market::FeedBook),
+    )| {
+        let health = board.of(i);
+        FeedView {
             name: feed.name.clone(),
             role: kind_name(feed.role).into(),
-            age_s: book.newest.map(|t| now.since(t).0 as f64 / 1e9),
+            age_s: book.newest.map(age),
             stale: !book.fresh(now, feed.stale_after),
-        };
-    site.feeds.iter().zip(engine.books()).map(view).collect()
+            source: headgate_feeds::http::without_secrets(&feed.source),
+            ok_s: health.ok.map(age),
+            last_error_s: health.error.as_ref().map(|(at, _)| age(*at)),
+            last_error: health.error.map(|(_, text)| text),
+        }
+    };
+    site.feeds.iter().zip(engine.books()).enumerate().map(view).collect()
 }

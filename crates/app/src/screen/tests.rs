@@ -93,7 +93,7 @@ fn staircase(price: f64) -> Vec<StairView> {
 }
 
 fn feed(name: &str, role: &str, age_s: Option<f64>, stale: bool) -> FeedView {
-    FeedView { name: name.into(), role: role.into(), age_s, stale }
+    FeedView { name: name.into(), role: role.into(), age_s, stale, ..FeedView::default() }
 }
 
 const FAILED: MachineCounts =

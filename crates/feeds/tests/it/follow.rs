@@ -31,6 +31,7 @@ fn plan(source: String) -> FollowPlan {
         role: PriceKind::Settlement,
         point: settlement_point("LZ_WEST", ""),
         every: EVERY,
+        live: None,
     }
 }
 
@@ -42,6 +43,7 @@ fn show(items: &[FeedItem]) -> String {
             format!("{kind:?} {}", rows.iter().map(row).collect::<Vec<_>>().join(", "))
         }
         FeedItem::Rejected { error } => format!("rejected: {error}"),
+        FeedItem::Noted { text } => format!("noted: {text}"),
     };
     items.iter().map(item).collect::<Vec<_>>().join("; ")
 }
@@ -202,7 +204,7 @@ impl Fetch for Script {
 
 fn answer(status: u16, body: &str, etag: Option<&str>) -> Result<Reply, String> {
     let condition = Condition { etag: etag.map(str::to_owned), last_modified: None };
-    Ok(Reply { status, condition, retry_after: None, body: body.into() })
+    Ok(Reply { status, condition, body: body.into(), ..Reply::default() })
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod follow;
 mod hashprice;
 mod inputs;
 mod json;
+mod live;
 mod parse;
 mod real;
 mod settlement;
