@@ -9,5 +9,7 @@ mod inputs;
 mod json;
 mod parse;
 mod real;
+mod real_world;
 mod settlement;
 mod workbook;
+mod world;
