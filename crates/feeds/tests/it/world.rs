@@ -43,6 +43,17 @@ fn nemweb_rows_go_by_the_columns_before_them_and_stamps_are_ends() {
 }
 
 #[test]
+fn a_kind_the_file_has_not_is_refused_and_one_it_has_is_taken_alone() {
+    let asked = |kind| Options { kind: Some(kind), ..Options::default() };
+    let dispatch = parse_with("nem", &asked(PriceKind::Dispatch), DISPATCHIS.as_bytes()).unwrap();
+    assert_eq!(dispatch.series.len(), 1, "reserve was not asked for");
+    let other = parse_with("nem", &asked(PriceKind::Settlement), DISPATCHIS.as_bytes());
+    insta::assert_snapshot!(show_all(&other), @"failed to read x.csv: a file of kind nemweb_dispatch holds dispatch prices; do not call it settlement");
+    let market = check("generic", &tennet("2024-06-01", 96));
+    insta::assert_snapshot!(market, @"failed to read x.csv line 2, column Currency Unit Name: `EUR` is not the currency USD of market generic; name the market the file is from");
+}
+
+#[test]
 fn trading_prices_settle() {
     let text = "C,NEMP.WORLD,TRADINGIS,AEMO,PUBLIC\n\
         I,TRADING,PRICE,3,SETTLEMENTDATE,RUNNO,REGIONID,PERIODID,RRP,LOWER1SECRRP\n\

@@ -85,7 +85,7 @@ pub(super) fn read(
 struct Taker<'t, 'a> {
     input: &'t Input<'t>,
     asked: Option<SeriesKind>,
-    /// A kind that was met and not asked for.
+    /// The first kind that was met and not asked for.
     refused: Option<SeriesKind>,
     took: bool,
     collector: &'t mut Collector<'a>,
@@ -95,7 +95,7 @@ impl Taker<'_, '_> {
     /// Whether a point of a kind is to be taken; `""` is whichever point the input is given for.
     fn wants(&mut self, point: &str, typed: &str, kind: SeriesKind) -> bool {
         if self.asked.is_some_and(|asked| asked != kind) {
-            self.refused = Some(kind);
+            self.refused.get_or_insert(kind);
             return false;
         }
         let Some(wanted) = self.input.wanted else { return true };

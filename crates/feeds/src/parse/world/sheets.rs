@@ -15,7 +15,7 @@ const HOURS_MAX: i64 = 25;
 /// Where things are.
 enum Places {
     Oasis { start: usize, end: usize, node: usize, run: usize, component: usize, price: usize },
-    Tennet { start: usize, number: usize, shortage: usize, surplus: usize, currency: Option<usize> },
+    Tennet { start: usize, isp: usize, shortage: usize, surplus: usize, currency: Option<usize> },
     Provincial { date: usize, number: usize, day_ahead: usize, real_time: usize },
 }
 
@@ -43,7 +43,7 @@ pub(super) fn read(
         },
         FileKind::TennetImbalance => Places::Tennet {
             start: at(&["Timeinterval Start Loc"])?,
-            number: at(&["Isp"])?,
+            isp: at(&["Isp"])?,
             shortage: at(&["Price Shortage"])?,
             surplus: at(&["Price Surplus"])?,
             currency: at(&["Currency Unit Name"]).ok(),
@@ -138,7 +138,7 @@ fn tennet(
     places: &Places,
     clock: &mut LocalClock,
 ) -> Result<(), FeedError> {
-    let Places::Tennet { start, number, shortage, surplus, currency } = *places else {
+    let Places::Tennet { start, isp, shortage, surplus, currency } = *places else {
         return Ok(());
     };
     let market = taker.input.market;
@@ -151,9 +151,9 @@ fn tennet(
     let bad = || row.unreadable(start, "a local date and time", "write it as YYYY-MM-DDTHH:MM");
     let (day, second, _) = local::stamp(row.cell(start)).ok_or_else(bad)?;
     let midnight = clock.utc(day, 0, Pass::First).map_err(|_| bad())?;
-    let from = period(row, number, market.settle_step, midnight)?;
+    let from = period(row, isp, market.settle_step, midnight)?;
     if local::local_of(market.zone(), from) != (day, second) {
-        let what = format!("period {} does not start at that time", row.text(number, "a period")?);
+        let what = format!("period {} does not start at that time", row.text(isp, "a period")?);
         return Err(row.bad(start, what, FETCH_AGAIN));
     }
     let interval = Interval::starting(from, market.settle_step);
