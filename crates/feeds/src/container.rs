@@ -144,10 +144,13 @@ impl Unpacker<'_, '_> {
             return self.sheets(name, input);
         }
         let mut taken = 0usize;
+        // An exchange that answers in XML alone, or says by XML why it has nothing.
+        let only_xml =
+            archive.file_names().all(|n| n.is_ok_and(|n| n.ends_with('/') || is_twin(&n)));
         for index in 0..archive.len() {
             let entry = archive.by_index(index).map_err(|e| zip_failed(name, e))?;
             let inner = String::from_utf8_lossy(entry.name_raw()).into_owned();
-            if entry.is_dir() || is_twin(&inner) {
+            if entry.is_dir() || (is_twin(&inner) && !only_xml) {
                 continue;
             }
             taken += 1;

@@ -28,6 +28,12 @@ pub const POINTS_MAX: usize = 50_000;
 pub const MAPPINGS_MAX: usize = 500_000;
 /// Most columns of a header.
 pub const COLUMNS_MAX: usize = 20_000;
+/// Most bytes of an XML document, which has to be held in memory.
+pub const XML_BYTES_MAX: u64 = 64 << 20;
+/// Most nodes of an XML document.
+pub const XML_NODES_MAX: u32 = 8_000_000;
+/// Most intervals one curve of an XML document may span: a year of quarter hours and more.
+pub const CURVE_POINTS_MAX: i64 = 40_000;
 /// Local hours whose offset is remembered; ten years.
 pub const LOCAL_HOURS_MAX: usize = 90_000;
 /// Highest interval number of a `t,price` file: ten years of five-minute intervals.

@@ -13,9 +13,14 @@ use serde::Deserialize;
 use std::path::Path;
 
 /// The markets shipped with the program: name and rules.
-pub const SHIPPED: [(&str, &str); 3] = [
+pub const SHIPPED: [(&str, &str); 8] = [
     ("ercot", include_str!("../../../markets/ercot.toml")),
     ("nem", include_str!("../../../markets/nem.toml")),
+    ("caiso", include_str!("../../../markets/caiso.toml")),
+    ("eu_day_ahead", include_str!("../../../markets/eu_day_ahead.toml")),
+    ("tennet_nl", include_str!("../../../markets/tennet_nl.toml")),
+    ("gansu", include_str!("../../../markets/gansu.toml")),
+    ("shandong", include_str!("../../../markets/shandong.toml")),
     ("generic", include_str!("../../../markets/generic.toml")),
 ];
 
@@ -27,6 +32,17 @@ pub enum Edge {
     Start,
     /// First moment after.
     End,
+}
+
+/// How many prices an imbalance settles at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pricing {
+    /// One price for being short and being long.
+    #[default]
+    Single,
+    /// A price for being short and another for being long.
+    Dual,
 }
 
 /// When a price of one kind could be known.
@@ -72,6 +88,8 @@ pub struct Market {
     pub day_ahead_step: Option<Span>,
     /// Step of published loads; `None` where none are read.
     pub load_step: Option<Span>,
+    /// Whether being short and being long settle at one price or at two.
+    pub pricing: Pricing,
     /// Which edge of a dispatch interval the market's stamps name.
     pub stamp: Edge,
     zone: TimeZone,
@@ -249,6 +267,8 @@ struct Raw {
     settle_step: String,
     day_ahead_step: Option<String>,
     load_step: Option<String>,
+    #[serde(default)]
+    price: Pricing,
     stamp: Edge,
     cap_tolerance: Option<String>,
     floor_tolerance: Option<String>,
@@ -326,6 +346,7 @@ impl Raw {
             settle_step,
             day_ahead_step,
             load_step,
+            pricing: self.price,
             stamp: self.stamp,
             zone,
             caps,
@@ -435,7 +456,7 @@ mod tests {
             assert_eq!(market.name, name);
             assert_eq!(market.rule().settle_step, market.step(PriceKind::Settlement).unwrap());
         }
-        assert!(Market::load("narnia").unwrap_err().to_string().contains("ercot, nem, generic"));
+        assert!(Market::load("narnia").unwrap_err().to_string().contains("ercot, nem, caiso"));
     }
 
     fn known(market: &str, kind: PriceKind, start: &str) -> Option<String> {

@@ -57,6 +57,8 @@ struct Extreme {
     start: Time,
     price: Price,
     bound: Beyond,
+    /// How many are zero under a floor above zero.
+    zeros: u64,
 }
 
 /// What is wrong, and the mend.
@@ -220,12 +222,24 @@ impl<'a> Collector<'a> {
 
     fn note_beyond(&mut self, point: &str, start: Time, price: Price, bound: Beyond) {
         let size = |p: Price| p.0.unsigned_abs();
-        let count = self.beyond.as_ref().map_or(0, |e| e.count) + 1;
+        let zero = price == Price::ZERO && matches!(bound, Beyond::Floor(p) if p.0 > 0);
+        let (count, zeros) = self.beyond.as_ref().map_or((0, 0), |e| (e.count, e.zeros));
+        let (count, zeros) = (count + 1, zeros + u64::from(zero));
         match &mut self.beyond {
-            Some(worst) if size(worst.price) >= size(price) => worst.count = count,
-            worst => {
-                *worst = Some(Extreme { count, point: point.to_owned(), start, price, bound });
+            Some(worst) if size(worst.price) >= size(price) => {
+                (worst.count, worst.zeros) = (count, zeros);
             }
+            worst => {
+                let point = point.to_owned();
+                *worst = Some(Extreme { count, point, start, price, bound, zeros });
+            }
+        }
+    }
+
+    /// Tells of rows that were left out on purpose.
+    pub fn remark(&mut self, count: u64, text: String) {
+        if count > 0 {
+            self.notes.push(Note { kind: NoteKind::Remark, count, text });
         }
     }
 
@@ -234,7 +248,6 @@ impl<'a> Collector<'a> {
         mut self,
         file: &str,
         kind: FileKind,
-        held: Held,
         wanted: Option<&SettlementPoint>,
     ) -> Result<Parsed, FeedError> {
         self.one_type(file, wanted)?;
@@ -247,16 +260,16 @@ impl<'a> Collector<'a> {
         series.sort_by(|a, b| (&a.point, a.kind).cmp(&(&b.point, b.kind)));
         loads.sort_by(|a, b| a.point.cmp(&b.point));
         map.sort();
-        let mut order = Order::new(self.market, held);
+        let mut order = Order::default();
         for one in &mut series {
             // Several runs foresee one interval, and each of them counts.
             let by_run = one.kind == SeriesKind::LookAhead;
             let run = |r: &PriceRow| if by_run { r.known_at } else { Time::MIN };
-            order.set(&mut one.rows, |r| (run(r), r.interval));
+            order.set(&mut one.rows, gap_steps(one.kind), |r| (run(r), r.interval));
             one.rows.sort_by_key(|r| (r.interval.start, run(r)));
         }
         for one in &mut loads {
-            order.set(&mut one.rows, |r| (Time::MIN, r.interval));
+            order.set(&mut one.rows, Some(1), |r| (Time::MIN, r.interval));
         }
         let buses = map.len();
         map.dedup();
@@ -291,9 +304,13 @@ impl<'a> Collector<'a> {
                 Beyond::Floor(p) => ("below the floor", p),
             };
             let (price, count, point, start) = (e.price, e.count, &e.point, e.start);
+            let zeros = match e.zeros {
+                0 => String::new(),
+                n => format!("; zeros under a floor above zero, most likely missing data: {n}"),
+            };
             let text = format!(
                 "{file}: prices beyond the dated bounds, all of them kept: {count}; the farthest \
-                 is {price} at {point} {start}, {side} of {bound}"
+                 is {price} at {point} {start}, {side} of {bound}{zeros}"
             );
             self.notes.push(Note { kind: NoteKind::Beyond, count, text });
         }
@@ -304,7 +321,12 @@ impl<'a> Collector<'a> {
         if wanted.is_none() || self.series.len() < 2 {
             return Ok(());
         }
-        let kinds: Vec<&str> = self.series.iter().map(|s| s.point.kind.as_str()).collect();
+        let kinds: BTreeSet<&str> = self.series.iter().map(|s| s.point.kind.as_str()).collect();
+        // One point may have a price of each kind.
+        if kinds.len() < 2 {
+            return Ok(());
+        }
+        let kinds: Vec<&str> = kinds.into_iter().collect();
         let name = &self.series[0].point.name;
         Err(FeedError::Whole {
             file: file.to_owned(),
@@ -342,11 +364,20 @@ fn listed(names: &[String]) -> Option<String> {
     Some(format!("{}{more}", few.join(", ")))
 }
 
+/// Steps by which two neighbours may lie apart; `None` where nothing is ever missing.
+fn gap_steps(kind: SeriesKind) -> Option<i64> {
+    match kind {
+        // Runs overlap in what they foresee, and the last intervals of one are the next one's.
+        SeriesKind::LookAhead => None,
+        kind if kind.paced_by() == PriceKind::Dispatch => Some(RUN_GAP_STEPS),
+        _ => Some(1),
+    }
+}
+
 /// Puts rows in time order, one an interval and run, and counts what was not so and what is
 /// missing between the first and the last.
+#[derive(Default)]
 struct Order {
-    step: Span,
-    tolerated: Option<Span>,
     unordered: u64,
     duplicates: u64,
     missing: u64,
@@ -355,22 +386,13 @@ struct Order {
 }
 
 impl Order {
-    fn new(market: &Market, held: Held) -> Self {
-        let step = held.step(market).unwrap_or(market.settle_step);
-        let tolerated = match held {
-            // Runs overlap in what they foresee, and the last intervals of one are the next one's.
-            Held::Map | Held::Prices(SeriesKind::LookAhead) => None,
-            Held::Prices(kind) if kind.paced_by() == PriceKind::Dispatch => {
-                Some(Span(step.0 * RUN_GAP_STEPS))
-            }
-            Held::Prices(_) | Held::Loads => Some(step),
-        };
-        let (unordered, duplicates, missing, places) = (0, 0, 0, 0);
-        Self { step, tolerated, unordered, duplicates, missing, places, longest: None }
-    }
-
     /// Orders rows by run and interval; `key` is the run and the interval of one.
-    fn set<T: Copy>(&mut self, rows: &mut Vec<T>, key: impl Fn(&T) -> (Time, Interval)) {
+    fn set<T: Copy>(
+        &mut self,
+        rows: &mut Vec<T>,
+        steps: Option<i64>,
+        key: impl Fn(&T) -> (Time, Interval),
+    ) {
         let at = |row: &T| {
             let (run, interval) = key(row);
             (run, interval.start)
@@ -390,14 +412,16 @@ impl Order {
             same
         });
         self.duplicates += (before - rows.len()) as u64;
-        let Some(tolerated) = self.tolerated else { return };
+        let Some(steps) = steps else { return };
         for pair in rows.windows(2) {
             let (from, to) = (key(&pair[0]).1, key(&pair[1]).1.start);
             let between = to.since(from.start);
-            if between <= tolerated {
+            // A market's step may change within a file: each row tells its own.
+            let step = from.length();
+            if between.0 <= step.0 * steps {
                 continue;
             }
-            self.missing += u64::try_from(between.0 / self.step.0 - 1).unwrap_or(0);
+            self.missing += u64::try_from(between.0 / step.0 - 1).unwrap_or(0);
             self.places += 1;
             let gap = Interval { start: from.end, end: to };
             if self.longest.is_none_or(|l| gap.length() > l.length()) {

@@ -74,6 +74,8 @@ pub(super) struct Layout {
     pub ignored: Vec<String>,
     /// Why they were.
     pub ignored_because: &'static str,
+    /// Column of the load of a row's region, beside its price.
+    pub load: Option<usize>,
 }
 
 /// One field under all its names, the first being the one messages use.
@@ -90,6 +92,7 @@ const STAMP: Field = ("SCEDTimestamp", &["scedtimestamp"]);
 const LMP: Field = ("LMP", &["lmp"]);
 const REGION: Field = ("REGION", &["region"]);
 const SETTLED: Field = ("SETTLEMENTDATE", &["settlementdate"]);
+const DEMAND: Field = ("TOTALDEMAND", &["totaldemand"]);
 const RRP: Field = ("RRP", &["rrp"]);
 const START: Field = ("interval_start_utc", &["intervalstartutc"]);
 const SPP_USD: Field = ("spp_usd_mwh", &["sppusdmwh"]);
@@ -175,7 +178,7 @@ pub fn known_kinds() -> String {
 }
 
 /// Why a kind is never told by its header.
-const NO_HEADER: &str = "a dashboard is JSON and has no header to be told by";
+const NO_HEADER: &str = "what is told by its first bytes has a reader of its own";
 
 /// A header's columns, as written and by letters only.
 struct Columns {
@@ -262,7 +265,13 @@ impl Columns {
             FileKind::ErcotNp4160 => When::Never,
             FileKind::AemoPrice => When::StampEnd { at: at(SETTLED) },
             FileKind::CanonicalSpp | FileKind::Canonical => When::Utc { at: at(START) },
-            FileKind::ErcotDashboard => unreachable!("{NO_HEADER}"),
+            FileKind::ErcotDashboard
+            | FileKind::NemwebDispatch
+            | FileKind::NemwebTrading
+            | FileKind::CaisoOasis
+            | FileKind::EntsoeA44
+            | FileKind::TennetImbalance
+            | FileKind::Provincial => unreachable!("{NO_HEADER}"),
             FileKind::Indexed => When::Index { at: at(T) },
         }
     }
@@ -298,7 +307,13 @@ impl Columns {
                 return (What::Wide { points, typed: ADDER }, others, why);
             }
             FileKind::ErcotNp6345 | FileKind::ErcotNativeLoad => What::Loads(points),
-            FileKind::ErcotDashboard => unreachable!("{NO_HEADER}"),
+            FileKind::ErcotDashboard
+            | FileKind::NemwebDispatch
+            | FileKind::NemwebTrading
+            | FileKind::CaisoOasis
+            | FileKind::EntsoeA44
+            | FileKind::TennetImbalance
+            | FileKind::Provincial => unreachable!("{NO_HEADER}"),
             FileKind::ErcotNp4160 => What::Map {
                 bus: at(BUS),
                 substation: at(SUBSTATION),
@@ -362,7 +377,8 @@ impl Layout {
     ) -> Self {
         let (when, flag) = (columns.when(kind), columns.find(FLAGS));
         let (what, ignored, ignored_because) = columns.what(kind, points, ignored);
-        Self { kind, when, what, flag, names: columns.names, ignored, ignored_because }
+        let load = columns.find(DEMAND).filter(|_| kind == FileKind::AemoPrice);
+        Self { kind, when, what, flag, names: columns.names, ignored, ignored_because, load }
     }
 }
 

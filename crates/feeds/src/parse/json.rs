@@ -129,6 +129,7 @@ fn dashboard_layout() -> Layout {
         names: DASHBOARD.map(str::to_owned).to_vec(),
         ignored: Vec::new(),
         ignored_because: "",
+        load: None,
     }
 }
 

@@ -7,6 +7,7 @@ mod kind;
 mod moments;
 mod row;
 mod rows;
+mod world;
 
 use crate::container;
 use crate::error::FeedError;
@@ -64,6 +65,18 @@ pub enum FileKind {
     DayAheadWide,
     /// AEMO's price and demand file of one region.
     AemoPrice,
+    /// AEMO NEMWeb: prices and demand by dispatch interval, with reserve.
+    NemwebDispatch,
+    /// AEMO NEMWeb: prices by trading interval, with reserve.
+    NemwebTrading,
+    /// CAISO OASIS: locational prices, day ahead or in real time.
+    CaisoOasis,
+    /// ENTSO-E: day-ahead prices as XML.
+    EntsoeA44,
+    /// TenneT: the two prices at which imbalance settles.
+    TennetImbalance,
+    /// Chinese provincial exchange: both clearing prices in 96 periods a day.
+    Provincial,
     /// `interval_start_utc` and one column a point.
     Canonical,
     /// `interval_start_utc,spp_usd_mwh`: settlement prices of a point the file does not name.
@@ -76,7 +89,7 @@ pub enum FileKind {
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 29] = [
         Self::ErcotNp6905,
         Self::ErcotNp6785,
         Self::ErcotNp6788,
@@ -96,6 +109,12 @@ impl FileKind {
         Self::ScedWide,
         Self::DayAheadWide,
         Self::AemoPrice,
+        Self::NemwebDispatch,
+        Self::NemwebTrading,
+        Self::CaisoOasis,
+        Self::EntsoeA44,
+        Self::TennetImbalance,
+        Self::Provincial,
         Self::Canonical,
         Self::CanonicalSpp,
         Self::ErcotDashboard,
@@ -125,6 +144,12 @@ impl FileKind {
             Self::ScedWide => "sced_wide",
             Self::DayAheadWide => "day_ahead_wide",
             Self::AemoPrice => "aemo_price",
+            Self::NemwebDispatch => "nemweb_dispatch",
+            Self::NemwebTrading => "nemweb_trading",
+            Self::CaisoOasis => "caiso_oasis",
+            Self::EntsoeA44 => "entsoe_a44",
+            Self::TennetImbalance => "tennet_imbalance",
+            Self::Provincial => "provincial",
             Self::Canonical => "canonical",
             Self::CanonicalSpp => "canonical_spp",
             Self::ErcotDashboard => "ercot_dashboard",
@@ -144,8 +169,10 @@ impl FileKind {
     pub fn series_kind(self) -> Option<SeriesKind> {
         Some(match self {
             Self::ErcotNp6345 | Self::ErcotNativeLoad | Self::ErcotNp4160 => return None,
-            Self::ErcotNp6788 | Self::ScedWide => SeriesKind::Dispatch,
-            Self::ErcotNp4190 | Self::ErcotNp4180 | Self::DayAheadWide => SeriesKind::DayAhead,
+            Self::ErcotNp6788 | Self::ScedWide | Self::NemwebDispatch => SeriesKind::Dispatch,
+            Self::ErcotNp4190 | Self::ErcotNp4180 | Self::DayAheadWide | Self::EntsoeA44 => {
+                SeriesKind::DayAhead
+            }
             Self::ErcotNp4188 | Self::ErcotNp4181 => SeriesKind::CapacityDayAhead,
             Self::ErcotNp6331 => SeriesKind::CapacitySettlement,
             Self::ErcotNp6332 => SeriesKind::CapacityDispatch,
@@ -155,6 +182,10 @@ impl FileKind {
             Self::ErcotNp6905
             | Self::ErcotNp6785
             | Self::AemoPrice
+            | Self::NemwebTrading
+            | Self::CaisoOasis
+            | Self::TennetImbalance
+            | Self::Provincial
             | Self::Canonical
             | Self::CanonicalSpp
             | Self::ErcotDashboard

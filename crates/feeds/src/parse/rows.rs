@@ -5,6 +5,7 @@ use super::header::{Layout, Typed, What, When};
 use super::json::{self, Table};
 use super::moments::Moments;
 use super::row::{FETCH_AGAIN, Row};
+use super::world::{self, Input};
 use super::{FileKind, INDEX_EPOCH, Mapping, Options, Parsed, SeriesKind};
 use crate::container::{self, Container};
 use crate::error::FeedError;
@@ -57,6 +58,13 @@ impl<'a> RowReader<'a> {
         let start = text.fill_buf().map_err(|e| container::failed(file, container, e))?;
         if json::is_json(start) {
             return self.json(file, container, text);
+        }
+        if let Some(form) = world::form(start) {
+            let input =
+                Input { file, container, market: self.market, wanted: self.wanted.as_ref() };
+            let asked = self.options.kind.map(SeriesKind::from);
+            let kind = world::read(form, &input, asked, text, &mut self.collector)?;
+            return self.one_kind(file, kind, Held::Loads);
         }
         let mut builder = csv::ReaderBuilder::new();
         builder.flexible(true).has_headers(false);
@@ -216,13 +224,7 @@ impl<'a> RowReader<'a> {
                 asked => Held::Prices(asked.unwrap_or(own)),
             },
         };
-        match self.kind {
-            Some((first, _)) if first != kind => {
-                let what = format!("it holds both {first} and {kind} files");
-                return Err(whole(file, &what, "give them one by one"));
-            }
-            _ => self.kind = Some((kind, held)),
-        }
+        self.one_kind(file, kind, held)?;
         let name = &self.market.name;
         let end = self.market.stamp == Edge::End;
         let step = held.step(self.market);
@@ -238,6 +240,19 @@ impl<'a> RowReader<'a> {
             return Err(whole(file, &what, "name the market the file is from"));
         }
         Ok(held)
+    }
+
+    fn one_kind(&mut self, file: &str, kind: FileKind, held: Held) -> Result<(), FeedError> {
+        match self.kind {
+            Some((first, _)) if first != kind => {
+                let what = format!("it holds both {first} and {kind} files");
+                Err(whole(file, &what, "give them one by one"))
+            }
+            _ => {
+                self.kind = Some((kind, held));
+                Ok(())
+            }
+        }
     }
 
     fn row(&mut self, row: &Row<'_>, held: Held) -> Result<(), FeedError> {
@@ -339,6 +354,13 @@ impl<'a> RowReader<'a> {
             Some(run) => self.collector.push_foreseen((point, kind), interval, value, run),
             None => self.collector.push((point, kind), held, interval, value),
         };
+        told.map_err(|refusal| refused(row, refusal))?;
+        let load = row
+            .layout
+            .load
+            .filter(|at| self.market.load_step.is_some() && !row.cell(*at).is_empty());
+        let Some(at) = load else { return Ok(()) };
+        let told = self.collector.push_load(point, interval, row.power(at)?);
         told.map_err(|refusal| refused(row, refusal))
     }
 
@@ -387,7 +409,7 @@ impl<'a> RowReader<'a> {
         }
         self.collector.beside(file, &self.passed_over);
         self.moments.finish()?;
-        self.collector.finish(file, kind, held, self.wanted.as_ref())
+        self.collector.finish(file, kind, self.wanted.as_ref())
     }
 }
 

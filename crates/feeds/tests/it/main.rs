@@ -10,5 +10,7 @@ mod json;
 mod live;
 mod parse;
 mod real;
+mod real_world;
 mod settlement;
 mod workbook;
+mod world;

@@ -149,7 +149,7 @@ fn bad_fields_name_file_line_column_and_mend() {
     insta::assert_snapshot!(bad(",SettlementPointType", ""), @"failed to read x.csv line 1: a file of kind ercot_np6_905 is recognised, but the column SettlementPointType is missing; fetch the file again, or put its header right");
     insta::assert_snapshot!(bad(&good, SPP_HEADER), @"failed to read x.csv: it has a header and no rows; fetch the file again");
     insta::assert_snapshot!(bad(&good, ""), @"failed to read x.csv: it is empty; fetch the file again");
-    insta::assert_snapshot!(bad(&good, "<html><body>Access denied</body></html>\n"), @"failed to read x.csv line 1: the header `<html><body>Access denied</body></html>` is of no known kind; give one of KINDS");
+    insta::assert_snapshot!(bad(&good, "<html><body>Access denied</body></html>\n"), @"failed to read x.csv: it is a web page, not data; see in a browser what the address answers");
     insta::assert_snapshot!(bad(&good, "interval_start_utc,hb_west\n2025-04-10T00:00:00Z,3\n"), @"failed to read x.csv line 1: a file of kind canonical needs a column for each point, and none is named in capitals; name the columns by point, for example HB_WEST");
 }
 
@@ -305,7 +305,7 @@ fn packed_files_are_recognised_by_their_first_bytes() {
     assert_eq!(parse("ercot", &two).unwrap().series[0].rows.len(), 2);
     let mixed = pack_zip(&[csv, ("b.csv", b"t,price\n0,1\n")]);
     insta::assert_snapshot!(show(&parse("ercot", &mixed)), @"failed to read x.csv:b.csv: it holds both ercot_np6_905 and indexed files; give them one by one");
-    insta::assert_snapshot!(show(&parse("ercot", &pack_zip(&[("b.xml", b"")]))), @"failed to read x.csv: the zip has no CSV file; fetch the CSV, not the XML");
+    insta::assert_snapshot!(show(&parse("ercot", &pack_zip(&[("b.xml", b"<a/>")]))), @"failed to read x.csv:b.xml: an XML document `a` is of no known kind; fetch the CSV, or ENTSO-E's A44");
 }
 
 #[test]
