@@ -7,6 +7,7 @@ mod encoding;
 mod examples;
 mod journal;
 mod lock;
+mod prices;
 mod snapshot;
 mod tables;
 mod writer;
