@@ -48,6 +48,9 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Settles a span: what each interval came to, line by line, from a meter and posted prices.
     Settle(Box<SettleArgs>),
+    /// Imports price files of any market, and shows what was posted.
+    #[command(subcommand)]
+    Prices(PricesCommand),
     /// Looks after a journal.
     #[command(subcommand)]
     Journal(JournalCommand),
@@ -269,6 +272,92 @@ pub struct SettleArgs {
     /// Writes a printable page here, too.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PricesCommand {
+    /// Takes price files in; the same file twice changes nothing, a later posting replaces an
+    /// earlier one and keeps it.
+    Import(PricesImportArgs),
+    /// Shows one series: table, chart, CSV, JSON or a picture.
+    Show(PricesShowArgs),
+    /// Lists what was imported.
+    List(PricesListArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct PricesImportArgs {
+    /// `[KIND:]FILE[#column=POINT]` or a folder of files, packed or not; what a file holds is
+    /// told by its content.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+    #[command(flatten)]
+    pub data: DataArg,
+    /// The market the files are of, shipped or a path that ends in .toml; by default the first
+    /// whose rules they go with.
+    #[arg(long, value_name = "NAME")]
+    pub market: Option<String>,
+    /// Whose prices a file holds that names no point; of other files only this point is taken.
+    #[arg(long, value_name = "NAME")]
+    pub point: Option<String>,
+    /// When the files were posted, RFC 3339; by default what an ERCOT name says, else now.
+    #[arg(long, value_name = "TIME")]
+    pub posted: Option<jiff::Timestamp>,
+    /// How the summary is printed.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct PricesShowArgs {
+    /// The settlement point, product of reserve or load zone.
+    #[arg(long, value_name = "NAME")]
+    pub point: String,
+    /// Its type, such as LZ, LZEW, HU, AS; a bare LZ_* is of type LZ.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub point_type: Option<String>,
+    /// settlement, dispatch, day_ahead, surplus, look_ahead, capacity_day_ahead,
+    /// capacity_settlement, capacity_dispatch, adder_dispatch, adder_settlement or load.
+    #[arg(long, default_value = "settlement", value_name = "KIND")]
+    pub kind: String,
+    /// First moment, RFC 3339, or a date in the market's time zone.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// First moment after it.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// Shows what was known at this moment instead of what stands now.
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<String>,
+    /// Shows every revision.
+    #[arg(long)]
+    pub revisions: bool,
+    /// Files to read instead of what was imported; a later one corrects an earlier one.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub prices: Vec<String>,
+    #[command(flatten)]
+    pub data: DataArg,
+    /// The market, where several have the point.
+    #[arg(long, value_name = "NAME")]
+    pub market: Option<String>,
+    /// Draws a chart even where the output is no terminal.
+    #[arg(long)]
+    pub chart: bool,
+    /// Also writes a picture.
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
+    /// How it is printed.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct PricesListArgs {
+    #[command(flatten)]
+    pub data: DataArg,
     /// How it is printed.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,

@@ -1,6 +1,7 @@
 //! The one binary `headgate`.
 
 mod bench;
+mod chart;
 mod cli;
 mod clock;
 mod commands;
@@ -10,6 +11,7 @@ mod doors;
 mod explain;
 mod farm;
 mod plant;
+mod prices;
 mod run;
 mod screen;
 mod settle;
@@ -19,7 +21,7 @@ mod status;
 mod values;
 
 use clap::{CommandFactory, Parser};
-use cli::{Cli, Command, exit};
+use cli::{Cli, Command, PricesCommand, exit};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -59,6 +61,9 @@ fn dispatch(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Stop(args) => commands::stop(args),
         Command::Replay(args) => commands::replay(args),
         Command::Settle(args) => settle::run(args),
+        Command::Prices(PricesCommand::Import(args)) => prices::import(args),
+        Command::Prices(PricesCommand::Show(args)) => prices::show(args),
+        Command::Prices(PricesCommand::List(args)) => prices::list(args),
         Command::Journal(command) => commands::journal(command),
         Command::Simfarm(args) => commands::simfarm(args),
         Command::Bench(args) => bench::run(args).map(ok),

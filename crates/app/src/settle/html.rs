@@ -3,12 +3,12 @@
 mod case;
 mod charts;
 mod style;
-mod svg;
 
 pub use case::case_page;
 
 use super::Report;
 use super::print::why;
+use crate::chart::svg::escape;
 use anyhow::Context;
 use headgate_core::number::{div_half_even, to_i64};
 use headgate_core::settle::{Class, Component, Settled, Statement, Total};
@@ -18,7 +18,6 @@ use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
-use svg::escape;
 
 /// Corrections and runs of unsettled intervals that are listed before the page says how many
 /// more there are.

@@ -1,7 +1,7 @@
 //! A published case as a page: what the rule comes to beside what was reported.
 
 use super::style::STYLE;
-use super::svg::{self, escape};
+use crate::chart::svg::{self, escape};
 use serde_json::Value;
 use std::fmt::Write as _;
 

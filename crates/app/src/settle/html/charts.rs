@@ -1,10 +1,11 @@
 //! The charts of a statement.
 
 use super::label;
-use super::svg::{self, Lines, Series, Style};
+use crate::chart::hours;
+use crate::chart::svg::{self, Lines, Series, Style};
 use crate::settle::Report;
 use headgate_core::settle::{Settled, Statement};
-use headgate_core::time::{SECOND, Span, Time};
+use headgate_core::time::Time;
 use headgate_core::units::Price;
 use jiff::tz::TimeZone;
 
@@ -12,8 +13,6 @@ const BLUE: &str = "#2d6f8e";
 const RED: &str = "#b4542d";
 const GREY: &str = "#8b979f";
 const PALE: &str = "#cfdde4";
-/// Labels along the time axis, about.
-const MARKS_MAX: i64 = 8;
 /// The dearest part of a price-duration curve that may run off its top, in percent.
 const CUT_PERCENT: usize = 5;
 /// Nothing is cut below this.
@@ -39,10 +38,6 @@ pub fn all(report: &Report, zone: &TimeZone) -> Vec<(String, String, String)> {
     ]
 }
 
-fn hours(at: Time) -> f64 {
-    (at.0 / SECOND) as f64 / 3600.0
-}
-
 fn load_mw(settled: &Settled) -> f64 {
     let hours = settled.interval.length().0 as f64 / 3.6e12;
     settled.energy.0 as f64 / 3.6e9 / hours.max(1e-9)
@@ -50,27 +45,7 @@ fn load_mw(settled: &Settled) -> f64 {
 
 /// Labels at midnights, no more than fit.
 fn marks(report: &Report, zone: &TimeZone) -> Vec<(f64, String)> {
-    let span = report.span;
-    let days = (span.length().0 / Span::hours(24).0).max(1);
-    let every = usize::try_from((days + MARKS_MAX - 1) / MARKS_MAX).unwrap_or(1).max(1);
-    let Ok(first) = jiff::Timestamp::from_second(span.start.0.div_euclid(SECOND)) else {
-        return Vec::new();
-    };
-    let mut date = zone.to_datetime(first).date();
-    let mut out = Vec::new();
-    for n in 0..=days + 1 {
-        let Ok(midnight) = zone.to_timestamp(date.at(0, 0, 0, 0)) else { break };
-        let at = Time::from_seconds(midnight.as_second());
-        let n = usize::try_from(n).unwrap_or(0);
-        if at >= span.start && at < span.end && n.is_multiple_of(every) {
-            out.push((hours(at), date.strftime("%-d %b").to_string()));
-        }
-        match date.tomorrow() {
-            Ok(next) => date = next,
-            Err(_) => break,
-        }
-    }
-    out
+    crate::chart::marks(report.span, zone)
 }
 
 /// Values over time, with a break where intervals are missing.

@@ -1,0 +1,43 @@
+//! `headgate prices`: imports price files of any market, and shows what was posted.
+
+mod import;
+mod read;
+mod show;
+
+pub use import::import;
+pub use show::{list, show};
+
+use crate::cli::DataArg;
+use anyhow::Context;
+use headgate_store::PriceStore;
+use std::path::Path;
+
+/// The price store's file in the data folder.
+const FILE: &str = "prices.sqlite";
+
+/// Opens the store of a data folder, making both where they are not there yet.
+fn open(data: &DataArg) -> anyhow::Result<PriceStore> {
+    let folder = data.folder();
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("failed to make the data folder {}", folder.display()))?;
+    Ok(PriceStore::open(&folder.join(FILE))?)
+}
+
+/// Opens a store that must be there.
+fn open_existing(data: &DataArg) -> anyhow::Result<PriceStore> {
+    let path = data.folder().join(FILE);
+    if !path.exists() {
+        let folder = data.folder();
+        anyhow::bail!(crate::run::Refused(format!(
+            "nothing was imported into {}: run `headgate prices import FILE...` first, or give \
+             the files with --prices",
+            folder.display()
+        )));
+    }
+    Ok(PriceStore::open(&path)?)
+}
+
+/// A store that lasts as long as the command.
+fn in_memory() -> anyhow::Result<PriceStore> {
+    Ok(PriceStore::open(Path::new(":memory:"))?)
+}
