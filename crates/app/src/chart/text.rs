@@ -1,4 +1,4 @@
-//! A chart of one line on a terminal, in Braille dots.
+//! A chart of one series on a terminal, in Braille dots.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -10,11 +10,11 @@ const ROWS: u16 = 16;
 /// Fewest and most columns of a chart.
 const COLUMNS: (u16, u16) = (40, 200);
 
-/// Draws one line; `marks` are labels below, at their x.
-pub fn line(points: &[(f64, f64)], marks: &[(f64, String)], columns: u16) -> String {
+/// Draws the parts of one series, with nothing between them; `marks` are labels below.
+pub fn lines(parts: &[Vec<(f64, f64)>], marks: &[(f64, String)], columns: u16) -> String {
     let ends = |of: fn(&(f64, f64)) -> f64| {
         let start = (f64::INFINITY, f64::NEG_INFINITY);
-        points.iter().map(of).fold(start, |(a, b), v| (a.min(v), b.max(v)))
+        parts.iter().flatten().map(of).fold(start, |(a, b), v| (a.min(v), b.max(v)))
     };
     let (x, y) = (ends(|p| p.0), ends(|p| p.1));
     if !x.0.is_finite() {
@@ -28,9 +28,10 @@ pub fn line(points: &[(f64, f64)], marks: &[(f64, String)], columns: u16) -> Str
     let first = marks.first().map_or(String::new(), |m| m.1.clone());
     let middle = marks.get(marks.len() / 2).map_or(String::new(), |m| m.1.clone());
     let last = marks.last().map_or(String::new(), |m| m.1.clone());
-    let data =
-        [Dataset::default().marker(Marker::Braille).graph_type(GraphType::Line).data(points)];
-    let chart = Chart::new(data.to_vec())
+    let part = |points| {
+        Dataset::default().marker(Marker::Braille).graph_type(GraphType::Line).data(points)
+    };
+    let chart = Chart::new(parts.iter().map(|p| part(p)).collect())
         .x_axis(Axis::default().bounds([x.0, x.1]).labels(vec![first, middle, last]))
         .y_axis(Axis::default().bounds([bottom, top]).labels(labels));
     let area = Rect::new(0, 0, columns.clamp(COLUMNS.0, COLUMNS.1), ROWS);

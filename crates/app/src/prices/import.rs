@@ -10,6 +10,7 @@ use headgate_feeds::parse::NoteKind;
 use headgate_store::prices::{Changes, Posting, PriceStore, Value};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value as Json, json};
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -74,7 +75,7 @@ pub fn import(args: &PricesImportArgs) -> anyhow::Result<ExitCode> {
     }
     bar.finish_and_clear();
     match args.format {
-        Format::Table => print!("{}", table(&all)),
+        Format::Table => super::emit(&table(&all))?,
         format => print(&document(&all), format)?,
     }
     let refused = all.iter().filter_map(|t| t.outcome.as_ref().err());
@@ -184,7 +185,7 @@ fn row(posting: &Posting, changes: Changes) -> Option<Row> {
         changes,
         negative: values.iter().filter(|v| v.value < 0).count() as u64,
         lowest: *values.iter().min_by_key(|v| v.value)?,
-        highest: *values.iter().max_by_key(|v| v.value)?,
+        highest: *values.iter().max_by_key(|v| (v.value, Reverse(v.interval.start)))?,
     })
 }
 

@@ -10,6 +10,7 @@ pub use show::{list, show};
 use crate::cli::DataArg;
 use anyhow::Context;
 use headgate_store::PriceStore;
+use std::io::Write as _;
 use std::path::Path;
 
 /// The price store's file in the data folder.
@@ -35,6 +36,14 @@ fn open_existing(data: &DataArg) -> anyhow::Result<PriceStore> {
         )));
     }
     Ok(PriceStore::open(&path)?)
+}
+
+/// Writes to standard output; a reader that has seen enough is no failure.
+fn emit(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.context("failed to write to standard output"),
+    }
 }
 
 /// A store that lasts as long as the command.

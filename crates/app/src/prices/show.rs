@@ -5,7 +5,6 @@ use super::read::{self, How, LOAD};
 use crate::chart::svg::{Lines, Series, Style};
 use crate::chart::{self, hours};
 use crate::cli::{Format, PricesListArgs, PricesShowArgs};
-use crate::commands::print;
 use crate::run::Refused;
 use anyhow::{anyhow, bail};
 use headgate_core::number::show as digits;
@@ -15,6 +14,7 @@ use headgate_feeds::market::Market;
 use headgate_store::PriceStore;
 use headgate_store::prices::{Extent, Value};
 use serde_json::{Value as Json, json};
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -56,12 +56,13 @@ pub fn show(args: &PricesShowArgs) -> anyhow::Result<ExitCode> {
         chart::png::write(path, &picture(&shown), PICTURE_WIDTH)?;
         eprintln!("wrote {}", path.display());
     }
-    match args.format {
-        Format::Table => print_table(&shown, args),
-        Format::Json => print(&document(&shown), Format::Json)?,
-        Format::Jsonl => shown.rows.iter().for_each(|v| println!("{}", row(&shown, v))),
-        Format::Csv => print!("{}", csv(&shown)),
-    }
+    let text = match args.format {
+        Format::Table => table(&shown, args),
+        Format::Json => serde_json::to_string_pretty(&document(&shown))? + "\n",
+        Format::Jsonl => shown.rows.iter().map(|v| format!("{}\n", row(&shown, v))).collect(),
+        Format::Csv => csv(&shown),
+    };
+    super::emit(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -130,13 +131,12 @@ fn choose<'a>(all: &'a [Extent], args: &PricesShowArgs) -> anyhow::Result<&'a Ex
 }
 
 fn unknown(all: &[Extent], point: &str) -> String {
-    let tail = point.rsplit('_').next().unwrap_or(point).to_ascii_uppercase();
+    let wanted = point.to_ascii_uppercase();
     let mut near: Vec<&str> = all.iter().map(|e| e.key.point.as_str()).collect();
+    near.sort_unstable();
     near.dedup();
-    let alike: Vec<&str> =
-        near.iter().copied().filter(|p| p.to_ascii_uppercase().contains(&tail)).collect();
-    let shown = if alike.is_empty() { &near } else { &alike };
-    let names = shown.iter().take(NEAR_MAX).copied().collect::<Vec<_>>().join(", ");
+    near.sort_by_key(|name| strsim::damerau_levenshtein(&wanted, &name.to_ascii_uppercase()));
+    let names = near.iter().take(NEAR_MAX).copied().collect::<Vec<_>>().join(", ");
     match names.is_empty() {
         true => format!("nothing of {point} was imported: `prices import FILE...` does that"),
         false => format!("nothing of {point} was imported; there is {names}"),
@@ -224,7 +224,8 @@ fn picture(shown: &Shown) -> String {
         let value = digits(v.value, 6, 2);
         Some(format!("{word} {value} at {}", local(shown, v)))
     };
-    let highest = extreme(|s| s.rows.iter().max_by_key(|v| v.value), "highest");
+    let highest =
+        extreme(|s| s.rows.iter().max_by_key(|v| (v.value, Reverse(v.interval.start))), "highest");
     let lowest = extreme(|s| s.rows.iter().min_by_key(|v| v.value), "lowest");
     let told = [Some(title(shown)), highest, lowest].into_iter().flatten();
     let name = told.collect::<Vec<_>>().join("; ");
@@ -247,21 +248,27 @@ fn local(shown: &Shown, v: &Value) -> String {
     )
 }
 
-fn print_table(shown: &Shown, args: &PricesShowArgs) {
-    println!("{}, market {}", title(shown), shown.extent.key.market);
+fn table(shown: &Shown, args: &PricesShowArgs) -> String {
+    let mut t = format!("{}, market {}\n", title(shown), shown.extent.key.market);
+    let of = |pick: fn(&[Value]) -> Option<&Value>| pick(&shown.rows);
+    let low = of(|rows| rows.iter().min_by_key(|v| v.value));
     let Some((low, high)) =
-        shown.rows.iter().min_by_key(|v| v.value).zip(shown.rows.iter().max_by_key(|v| v.value))
+        low.zip(of(|rows| rows.iter().max_by_key(|v| (v.value, Reverse(v.interval.start)))))
     else {
-        println!("no value from {} to {}", shown.span.start, shown.span.end);
-        return;
+        let _ = writeln!(t, "no value from {} to {}", shown.span.start, shown.span.end);
+        return t;
     };
     let sum: i128 = shown.rows.iter().map(|v| i128::from(v.value)).sum();
     let mean = headgate_core::number::div_half_even(sum, shown.rows.len() as i128);
-    println!(
-        "{} values from {} to {}; mean {}, lowest {} at {}, highest {} at {}; {} negative",
+    let lines = runs(shown);
+    let _ = writeln!(
+        t,
+        "{} values from {} to {} with {} gaps; mean {}, lowest {} at {}, highest {} at {}; {} \
+         negative",
         shown.rows.len(),
         shown.span.start,
         shown.span.end,
+        lines.len().saturating_sub(1),
         digits(headgate_core::number::to_i64(mean), 6, 2),
         digits(low.value, 6, 2),
         local(shown, low),
@@ -271,24 +278,26 @@ fn print_table(shown: &Shown, args: &PricesShowArgs) {
     );
     if args.chart || std::io::IsTerminal::is_terminal(&std::io::stdout()) {
         let columns = crossterm::terminal::size().map_or(COLUMNS, |(w, _)| w);
-        let points: Vec<(f64, f64)> =
-            points(shown).into_iter().filter_map(|(x, y)| Some((x, y?))).collect();
         let marks = chart::marks(shown.span, shown.market.zone());
-        print!("\n{}", chart::text::line(&points, &marks, columns));
+        let _ = write!(t, "\n{}", chart::text::lines(&lines, &marks, columns));
     }
-    println!("\n{:<22}{:>14}  {:<24}{}", "start", unit(shown), "local", "known at");
+    let _ = writeln!(t, "\n{:<22}{:>14}  {:<24}known at", "start", unit(shown), "local");
     for v in shown.rows.iter().take(ROWS_SHOWN_MAX) {
-        println!(
-            "{:<22}{:>14}  {:<24}{}",
-            v.interval.start.to_string(),
-            digits(v.value, 6, 2),
-            local(shown, v),
-            v.known_at
-        );
+        let (start, value) = (v.interval.start.to_string(), digits(v.value, 6, 2));
+        let (local, known) = (local(shown, v), v.known_at);
+        let _ = writeln!(t, "{start:<22}{value:>14}  {local:<24}{known}");
     }
     if let Some(more) = shown.rows.len().checked_sub(ROWS_SHOWN_MAX).filter(|n| *n > 0) {
-        println!("and {more} more: narrow --from and --to, or use --format csv");
+        let _ = writeln!(t, "and {more} more: narrow --from and --to, or use --format csv");
     }
+    t
+}
+
+/// The points between two gaps, each for itself: nothing is drawn over what is missing.
+fn runs(shown: &Shown) -> Vec<Vec<(f64, f64)>> {
+    let points = points(shown);
+    let parts = points.split(|(_, y)| y.is_none()).filter(|part| !part.is_empty());
+    parts.map(|part| part.iter().filter_map(|(x, y)| Some((*x, (*y)?))).collect()).collect()
 }
 
 /// Lists what was imported.
@@ -309,31 +318,36 @@ pub fn list(args: &PricesListArgs) -> anyhow::Result<ExitCode> {
             "to": e.to.to_string(),
         })
     };
+    let mut t = String::new();
     match args.format {
         Format::Json => {
             let all: Vec<Json> = all.iter().map(one).collect();
-            print(&json!({ "series": all }), Format::Json)?;
+            t = serde_json::to_string_pretty(&json!({ "series": all }))? + "\n";
         }
-        Format::Jsonl => all.iter().for_each(|e| println!("{}", one(e))),
+        Format::Jsonl => t = all.iter().map(|e| format!("{}\n", one(e))).collect(),
         Format::Csv => {
-            println!("market,point,type,kind,intervals,from,to");
+            t.push_str("market,point,type,kind,intervals,from,to\n");
             for Extent { key: k, intervals, from, to, .. } in &all {
                 let (market, point, typed, kind) = (&k.market, &k.point, &k.point_type, &k.kind);
-                println!("{market},{point},{typed},{kind},{intervals},{from},{to}");
+                let row = format!("{market},{point},{typed},{kind},{intervals},{from},{to}\n");
+                t.push_str(&row);
             }
         }
         Format::Table => {
-            println!(
-                "{:<14}{:<24}{:<8}{:<20}{:>10}  {}",
-                "market", "point", "type", "kind", "intervals", "span"
+            let _ = writeln!(
+                t,
+                "{:<14}{:<24}{:<8}{:<20}{:>10}  span",
+                "market", "point", "type", "kind", "intervals"
             );
             for Extent { key: k, intervals, from, to, .. } in &all {
-                println!(
+                let _ = writeln!(
+                    t,
                     "{:<14}{:<24}{:<8}{:<20}{intervals:>10}  {from} to {to}",
                     k.market, k.point, k.point_type, k.kind
                 );
             }
         }
     }
+    super::emit(&t)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@ mod help;
 mod operator;
 mod parity;
 mod prices;
+mod prices_cli;
 mod real;
 mod replay;
 mod settle;
