@@ -482,6 +482,8 @@ impl Inputs<'_> {
             beyond += usize::from(energy > fleet.most(row.interval.length()));
             let Some(worth) = worths.at(row.interval.start) else {
                 unvalued += 1;
+                // Revenue that is unknown is not zero: the interval stays unsettled.
+                row.unvalued = true;
                 continue;
             };
             let told = own.as_ref().map(|own| own[i].as_slice());
@@ -492,7 +494,7 @@ impl Inputs<'_> {
                 self.notes.push(format!("{n} intervals {text}"));
             }
         };
-        note(unvalued, "have no value of the work: they show no compute revenue");
+        note(unvalued, "have no value of the work: they are not settled");
         note(beyond, "draw more than every machine at its highest level: the rest earns nothing");
         Ok(())
     }

@@ -95,6 +95,8 @@ fn what_is_missing_is_left_out_and_counted() {
         ..metered(2, 1, 1)
     };
     insta::assert_snapshot!(check(&terms(), &[no_energy, no_price, no_rate]), @"NoEnergy; NoPrice; NoExchange; profit 0.00");
+    let no_value = Metered { unvalued: true, ..metered(0, 1, 1) };
+    insta::assert_snapshot!(check(&terms(), &[no_value]), @"NoValue; profit 0.00");
     let mut elsewhere = terms();
     elsewhere.blocks[0].elsewhere = true;
     insta::assert_snapshot!(check(&elsewhere, &[metered(0, 1, 1)]), @"NoResalePrice; profit 0.00");
