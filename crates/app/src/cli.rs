@@ -232,15 +232,24 @@ pub struct SettleArgs {
     /// What the meter read: interval_start_utc,energy_mwh, start,end,kwh or the like.
     #[arg(long, value_name = "FILE", required_unless_present = "case")]
     pub meter: Option<PathBuf>,
-    /// Posted prices, any number of files; a later posting corrects an earlier one.
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    /// Posted prices, any number of files, a later one correcting an earlier one; by default
+    /// those imported with `prices import`.
+    #[arg(long, value_name = "FILE", num_args = 1.., required_if_eq("case", "riot-2023"))]
     pub prices: Vec<String>,
-    /// First moment, RFC 3339; by default the meter's first.
+    #[command(flatten)]
+    pub data: DataArg,
+    /// First moment, RFC 3339, or a date in the market's time zone; by default the meter's first.
     #[arg(long, value_name = "TIME")]
-    pub from: Option<jiff::Timestamp>,
-    /// First moment after, RFC 3339; by default the end of the meter's last interval.
+    pub from: Option<String>,
+    /// First moment after; by default the end of the meter's last interval.
     #[arg(long, value_name = "TIME")]
-    pub to: Option<jiff::Timestamp>,
+    pub to: Option<String>,
+    /// One month of the market's calendar, such as 2024-06.
+    #[arg(long, value_name = "MONTH", conflicts_with_all = ["from", "to"])]
+    pub month: Option<String>,
+    /// Settles by what was known at this moment, RFC 3339.
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<jiff::Timestamp>,
     /// What was bought (above zero) and sold a day ahead: interval_start_utc,mw[,price].
     #[arg(long, value_name = "FILE")]
     pub day_ahead: Option<PathBuf>,

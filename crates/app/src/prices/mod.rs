@@ -5,6 +5,7 @@ mod read;
 mod show;
 
 pub use import::import;
+pub use read::{moment, nanos};
 pub use show::{list, show};
 
 use crate::cli::DataArg;
@@ -24,11 +25,13 @@ fn open(data: &DataArg) -> anyhow::Result<PriceStore> {
     Ok(PriceStore::open(&folder.join(FILE))?)
 }
 
-/// Opens a store that must be there.
-fn open_existing(data: &DataArg) -> anyhow::Result<PriceStore> {
-    let path = data.folder().join(FILE);
+/// Opens the store of a data folder, which must be there.
+///
+/// # Errors
+/// When nothing was imported yet, or the store cannot be opened.
+pub fn open_existing(folder: &Path) -> anyhow::Result<PriceStore> {
+    let path = folder.join(FILE);
     if !path.exists() {
-        let folder = data.folder();
         anyhow::bail!(crate::run::Refused(format!(
             "nothing was imported into {}: run `headgate prices import FILE...` first, or give \
              the files with --prices",

@@ -42,7 +42,7 @@ struct Shown {
 /// When there is no such series, or the store or a file cannot be read.
 pub fn show(args: &PricesShowArgs) -> anyhow::Result<ExitCode> {
     let store = if args.prices.is_empty() {
-        super::open_existing(&args.data)?
+        super::open_existing(&args.data.folder())?
     } else {
         let mut store = super::in_memory()?;
         let market = args.market.as_deref();
@@ -305,7 +305,7 @@ fn runs(shown: &Shown) -> Vec<Vec<(f64, f64)>> {
 /// # Errors
 /// When nothing was imported, or the store cannot be read.
 pub fn list(args: &PricesListArgs) -> anyhow::Result<ExitCode> {
-    let all = super::open_existing(&args.data)?.series()?;
+    let all = super::open_existing(&args.data.folder())?.series()?;
     let one = |e: &Extent| {
         json!({
             "market": e.key.market,

@@ -1,23 +1,25 @@
 //! Gathers what was metered, posted and agreed for each interval of a span.
 
 use super::calendar;
+use super::posted::{self, Posted};
 use super::report::{Full, Gathered, Names, Report};
 use super::work::{self, Fleet, Worths};
 use crate::cli::SettleArgs;
 use crate::config::Loaded;
+use crate::prices::{moment, nanos};
 use crate::run::Refused;
 use crate::site_files::load_site;
 use anyhow::bail;
-use headgate_core::market::{PriceRow, SettlementPoint};
 use headgate_core::number::{div_half_even, to_i64};
 use headgate_core::settle::{Capacity, Deployment, Exchange, Metered, Position, Quote, Work};
 use headgate_core::site::PolicyRule;
 use headgate_core::time::{Interval, SECOND, Span, Time};
-use headgate_core::units::{Energy, Power, Price};
+use headgate_core::units::{Energy, Power, Price, WATT_SECONDS_PER_MWH};
 use headgate_feeds::market::Market;
 use headgate_feeds::meter::{self, MeterFile};
 use headgate_feeds::schedule::{self, Entry, ScheduleKind};
-use headgate_feeds::{Options, SeriesKind, settlement_point};
+use headgate_feeds::{SeriesKind, settlement_point};
+use headgate_store::PriceStore;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -26,37 +28,13 @@ const INTERVALS_MAX: i64 = 220_000;
 /// Products of capacity of one site.
 const PRODUCTS_MAX: usize = 64;
 
-/// Prices of one point by interval: as first posted, and as in force.
-#[derive(Debug, Default)]
-struct Posted {
-    first: BTreeMap<Time, Quote>,
-    latest: BTreeMap<Time, Quote>,
-    corrected: bool,
-}
-
-impl Posted {
-    /// Takes the rows of one posting, a later one than any before.
-    fn take(&mut self, rows: &[PriceRow]) {
-        for row in rows {
-            let quote = Quote { price: row.price, known_at: row.known_at };
-            self.first.entry(row.interval.start).or_insert(quote);
-            let before = self.latest.insert(row.interval.start, quote);
-            self.corrected |= before.is_some_and(|b| b.price != quote.price);
-        }
-    }
-
-    /// The price in force at a moment, of rows so long.
-    fn at(&self, start: Time, step: Span) -> Option<Quote> {
-        let (from, quote) = self.latest.range(..=start).next_back()?;
-        (start.since(*from) < step).then_some(*quote)
-    }
-}
-
 /// Everything that is read before intervals are put together.
 pub(super) struct Inputs<'a> {
     pub(super) loaded: &'a Loaded,
     pub(super) market: &'a Market,
-    files: &'a [String],
+    pub(super) files: &'a [String],
+    pub(super) store: Option<PriceStore>,
+    pub(super) as_of: Option<Time>,
     step: Span,
     pub(super) notes: Vec<String>,
     pub(super) sources: Vec<String>,
@@ -74,11 +52,13 @@ pub fn report(args: &SettleArgs) -> anyhow::Result<Report> {
     let market = Market::load(&loaded.site.market.name)?;
     let step = loaded.terms.step;
     let meter = meter::load(metered, step)?;
-    let span = span(args, &meter, step)?;
+    let span = span(args, &meter, &market, step)?;
     let mut inputs = Inputs {
         loaded: &loaded,
         market: &market,
         files: &args.prices,
+        store: posted::store(args, &loaded)?,
+        as_of: args.as_of.map(nanos).transpose()?,
         step,
         notes: meter.notes.clone(),
         sources: vec![format!("meter: {}", metered.display())],
@@ -134,15 +114,20 @@ pub fn report(args: &SettleArgs) -> anyhow::Result<Report> {
 }
 
 /// The span asked for, or the meter's own, in whole settlement intervals.
-fn span(args: &SettleArgs, meter: &MeterFile, step: Span) -> anyhow::Result<Interval> {
-    let given = |t: Option<jiff::Timestamp>| -> anyhow::Result<Option<Time>> {
-        t.map(|t| Ok(Time(i64::try_from(t.as_nanosecond())?))).transpose()
-    };
+fn span(
+    args: &SettleArgs,
+    meter: &MeterFile,
+    market: &Market,
+    step: Span,
+) -> anyhow::Result<Interval> {
     let (first, last) = match (meter.intervals.first(), meter.intervals.last()) {
         (Some(first), Some(last)) => (first.interval.start, last.interval.end),
         _ => bail!(Refused("the meter has no reading".into())),
     };
-    let (start, end) = (given(args.from)?.unwrap_or(first), given(args.to)?.unwrap_or(last));
+    let month = args.month.as_deref().map(|m| month(m, market)).transpose()?;
+    let given = |text: &Option<String>| text.as_deref().map(|t| moment(t, market)).transpose();
+    let start = month.map(|m| m.start).or(given(&args.from)?).unwrap_or(first);
+    let end = month.map(|m| m.end).or(given(&args.to)?).unwrap_or(last);
     for (t, flag) in [(start, "--from"), (end, "--to")] {
         if t.interval(step).start != t {
             bail!(Refused(format!("{flag} {t} is not at the edge of a {step} interval")));
@@ -154,6 +139,15 @@ fn span(args: &SettleArgs, meter: &MeterFile, step: Span) -> anyhow::Result<Inte
         )));
     }
     Ok(Interval { start, end })
+}
+
+/// A month of the market's calendar, such as 2024-06.
+fn month(text: &str, market: &Market) -> anyhow::Result<Interval> {
+    let wrong = || Refused(format!("`{text}` is no month: write it as 2024-06"));
+    let first: jiff::civil::Date = format!("{text}-01").parse().map_err(|_| wrong())?;
+    let next = first.last_of_month().tomorrow().map_err(|_| wrong())?;
+    let midnight = |d: jiff::civil::Date| moment(&d.to_string(), market);
+    Ok(Interval { start: midnight(first)?, end: midnight(next)? })
 }
 
 fn strike(args: &SettleArgs, loaded: &Loaded) -> anyhow::Result<Option<Price>> {
@@ -190,63 +184,6 @@ fn whole(rows: &[Metered]) -> Interval {
 }
 
 impl Inputs<'_> {
-    /// Every posting of a point's prices, in the order of the files.
-    fn posted(&mut self, point: &SettlementPoint, kind: SeriesKind) -> anyhow::Result<Posted> {
-        let mut posted = Posted::default();
-        for spec in self.files {
-            let (body, column) = match spec.rsplit_once("#column=") {
-                Some((body, column)) => (body, Some(column.to_owned())),
-                None => (spec.as_str(), None),
-            };
-            let named = body
-                .split_once(':')
-                .and_then(|(k, f)| headgate_feeds::FileKind::from_name(k).map(|_| f));
-            let options = Options {
-                point: Some(point.clone()),
-                column: column.filter(|_| *point == self.loaded.site.point),
-                ..Options::default()
-            };
-            let file = named.unwrap_or(body);
-            let parsed = match headgate_feeds::load_with(Path::new(file), self.market, &options) {
-                Ok(parsed) => parsed,
-                // Of several files each may hold other points and products.
-                Err(e) if e.is_other_points() => continue,
-                Err(e) => return Err(e.into()),
-            };
-            let rows: Vec<PriceRow> = parsed
-                .series
-                .iter()
-                .filter(|s| s.kind == kind)
-                .flat_map(|s| s.rows.iter().copied())
-                .collect();
-            if rows.is_empty() {
-                continue;
-            }
-            posted.take(&rows);
-            self.sources.push(format!(
-                "{kind} prices of {point}: {file}, {} rows from {} to {}",
-                rows.len(),
-                rows.iter().map(|r| r.interval.start).min().unwrap_or(Time::MIN),
-                rows.iter().map(|r| r.interval.end).max().unwrap_or(Time::MIN),
-            ));
-        }
-        Ok(posted)
-    }
-
-    /// The settlement prices of the site's own point.
-    fn own_prices(&mut self) -> anyhow::Result<Posted> {
-        let point = self.loaded.site.point.clone();
-        let own = self.posted(&point, SeriesKind::Settlement)?;
-        if own.latest.is_empty() {
-            bail!(Refused(format!(
-                "no settlement price of {point} in {}: name another [site] settlement_point or \
-                 another file",
-                self.files.join(", ")
-            )));
-        }
-        Ok(own)
-    }
-
     /// Every interval of the span with its reading and its price.
     fn base(&mut self, meter: &MeterFile, span: Interval, own: &Posted) -> Vec<Metered> {
         let read: BTreeMap<Time, Energy> = meter
@@ -488,6 +425,7 @@ impl Inputs<'_> {
             };
             let told = own.as_ref().map(|own| own[i].as_slice());
             row.work = fleet.work(row.interval, energy, told, worth);
+            row.value = mean_value(&row.work, worths.known_at(row.interval.start));
         }
         let mut note = |n: usize, text: &str| {
             if n > 0 {
@@ -527,4 +465,12 @@ impl Inputs<'_> {
         }
         Ok(own)
     }
+}
+
+/// What a unit of energy of the work was worth on average, for the line that counts it.
+fn mean_value(work: &[Work], known_at: Time) -> Option<Quote> {
+    let energy: i128 = work.iter().map(|w| i128::from(w.energy.0)).sum();
+    let revenue: i128 = work.iter().map(|w| i128::from(w.revenue.0)).sum();
+    let mean = |e: i128| to_i64(div_half_even(revenue * WATT_SECONDS_PER_MWH, e));
+    (energy > 0).then(|| Quote { price: Price(mean(energy)), known_at })
 }

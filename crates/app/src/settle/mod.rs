@@ -8,6 +8,7 @@ mod calendar;
 mod case;
 mod gather;
 pub mod html;
+mod posted;
 mod print;
 mod report;
 mod work;

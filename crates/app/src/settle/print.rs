@@ -210,6 +210,7 @@ fn line(report: &Report, l: &Line) -> Value {
         "power_w": power,
         "price": l.quote.map(|q| price(q.price)),
         "known_at": l.quote.and_then(|q| known(q.known_at)),
+        "exchange_rate": l.exchange.map(|e| e.nano as f64 / 1e9),
         "amount": money(l.amount),
     })
 }
@@ -235,6 +236,7 @@ pub fn csv(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
         "power_w",
         "price",
         "known_at",
+        "exchange_rate",
         "amount",
         "currency",
         "formula",
@@ -254,6 +256,7 @@ pub fn csv(report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
                 &power.map_or(String::new(), |p| p.to_string()),
                 &l.quote.map_or(String::new(), |q| micro(q.price.0)),
                 &l.quote.and_then(|q| known(q.known_at)).unwrap_or_default(),
+                &l.exchange.map_or(String::new(), |e| show(e.nano, 9, 9)),
                 &micro(l.amount.0),
                 &report.statement.currency,
                 l.component.formula(),

@@ -59,6 +59,16 @@ impl Worths {
         Some(Worth::Hash(self.hashprices[at].per_ph_day))
     }
 
+    /// Since when what [`Worths::at`] tells could be known.
+    pub fn known_at(&self, start: Time) -> Time {
+        if !self.energy.is_empty() {
+            let next = self.energy.partition_point(|(from, _)| *from <= start);
+            return next.checked_sub(1).map_or(Time::MIN, |i| self.energy[i].0);
+        }
+        let at = own_day(&self.hashprices, |h| h.known_at, start);
+        at.map_or(Time::MIN, |i| self.hashprices[i].known_at)
+    }
+
     /// Whether work is paid in another currency than the market's.
     pub fn foreign(&self) -> bool {
         self.fx != Fx::Same
