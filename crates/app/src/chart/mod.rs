@@ -59,7 +59,7 @@ fn hour_marks(span: Interval, zone: &TimeZone) -> Vec<(f64, String)> {
                 out.push((hours(at), local.strftime("%-d %b %H:%M").to_string()));
             }
         }
-        at = at + Span::hours(1);
+        at += Span::hours(1);
     }
     out
 }

@@ -115,7 +115,7 @@ pub fn into_memory(store: &mut PriceStore, specs: &[String], how: &How<'_>) -> a
         let mut read = read::file(spec, how)?;
         // Of files that say nothing of their posting the later named one counts.
         let later = headgate_core::time::Span::seconds(i64::try_from(place)?);
-        read.import.at = read.import.at + later;
+        read.import.at += later;
         store.import(&read.import)?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use crate::common::{headgate, run};
 
 /// Every command with a help text of its own.
-const COMMANDS: [&[&str]; 17] = [
+const COMMANDS: [&[&str]; 21] = [
     &[],
     &["demo"],
     &["run"],
@@ -15,6 +15,10 @@ const COMMANDS: [&[&str]; 17] = [
     &["stop"],
     &["replay"],
     &["settle"],
+    &["prices"],
+    &["prices", "import"],
+    &["prices", "show"],
+    &["prices", "list"],
     &["journal"],
     &["journal", "verify"],
     &["simfarm"],

@@ -149,6 +149,40 @@ fn a_later_posting_corrects_an_earlier_one() {
 }
 
 #[test]
+fn what_was_imported_settles_as_its_files_do() {
+    let desk = desk("settle-imported");
+    let data = desk.folder.data();
+    let text = crate::prices::quarter_hours(&[20.0, 800.0, 40.0]);
+    let later = desk.write("later.csv", &text);
+    let import = |file: &std::path::Path, posted: &str| {
+        let args = ["prices", "import", path(file), "--data", path(&data), "--posted", posted];
+        headgate().args(args).output().map(Said::from).unwrap().ok()
+    };
+    import(&desk.prices, "2024-06-10T18:00:00Z");
+    import(&later, "2024-06-12T15:00:00Z");
+    let settle = |more: &[&str]| -> Value {
+        let meter = ["settle", path(&desk.site), "--meter", path(&desk.meter)];
+        let mut command = headgate();
+        command.args(meter).args(["--data", path(&data), "--format", "json"]).args(more);
+        command.output().map(Said::from).unwrap().ok().json()
+    };
+    let stored = settle(&[]);
+    let files = desk.json(&["--prices", path(&desk.prices), path(&later)]);
+    assert_eq!(stored["profit"], files["profit"]);
+    let change = &stored["correction"]["changes"][0];
+    assert_eq!(change["first"]["known_at"], "2024-06-10T17:32:00Z");
+    assert_eq!(change["latest"]["known_at"], "2024-06-12T15:00:00Z");
+    // Before the correction was posted there was none.
+    let early = settle(&["--as-of", "2024-06-12T14:59:59Z"]);
+    assert_eq!(early["profit"], desk.json(&[])["profit"]);
+    assert_eq!(early["correction"], Value::Null);
+    let month = settle(&["--month", "2024-06"]);
+    assert_eq!(month["from"], "2024-06-01T05:00:00Z");
+    assert_eq!(month["to"], "2024-07-01T05:00:00Z");
+    assert_eq!(month["profit"], stored["profit"]);
+}
+
+#[test]
 fn schedules_are_settled_with_the_meter() {
     let desk = desk("settle-schedules");
     let day_ahead = desk.write(
@@ -200,7 +234,7 @@ fn a_page_and_every_format_tell_one_profit() {
     assert!(page.contains(&format!(">\u{2212}{:.2}<", -profit)), "{profit}");
     assert!(page.contains("Fixed strike 60.00") && page.contains("no settlement price was posted"));
     let csv = desk.settle(&["--format", "csv"]).ok().out;
-    let amounts = csv.lines().skip(1).map(|l| l.split(',').nth(9).unwrap());
+    let amounts = csv.lines().skip(1).map(|l| l.split(',').nth(10).unwrap());
     let sum: f64 = amounts.map(|a| a.parse::<f64>().unwrap()).sum();
     assert!((sum - profit).abs() < 1e-6, "{sum} is not {profit}");
 }

@@ -210,11 +210,11 @@ fn answers_that_are_none_are_told_and_waited_out() {
         (error, mempool.next_at().since(now))
     };
     let (error, pause) = said("blocks/fees", ok("<html>busy</html>"));
-    insta::assert_snapshot!(error, @"failed to fetch http://127.0.0.1:1/api/v1/mining/blocks/fees/3y: the answer is no JSON (expected value at line 1 column 1): `<html>busy</html>`");
+    insta::assert_snapshot!(error, @"failed to fetch http://127.0.0.1:1/api/v1/mining/blocks/fees/3y: it answered with a web page where data is expected: the address may be wrong, or the service down or closed to this computer");
     assert_eq!(pause, Span::minutes(2));
     let limited = Reply { status: 429, retry_after: Some("900".into()), ..Reply::default() };
     let (error, pause) = said("historical-price", Ok(limited));
-    insta::assert_snapshot!(error, @"failed to fetch http://127.0.0.1:1/api/v1/historical-price: it answered with status 429");
+    insta::assert_snapshot!(error, @"failed to fetch http://127.0.0.1:1/api/v1/historical-price: it answered with status 429: it was asked too often, and is asked again once it allows");
     assert!(pause >= Span::minutes(15), "the server said so: {pause}");
     let (error, _) = said("difficulty-adjustments", ok("[[1692165600,803040]]"));
     insta::assert_snapshot!(error, @"failed to fetch http://127.0.0.1:1/api/v1/mining/difficulty-adjustments: an entry has no usable difficulty");
