@@ -116,7 +116,7 @@ fn followed(
     let every = feed.every.as_ref().map(|every| {
         let least = if kind.is_some() { LIVE_EVERY_MIN } else { EVERY_MIN };
         if every.get_ref().0 < least {
-            check.wrong(&every.span(), format!("a source is looked at every {least} at most"));
+            check.wrong(&every.span(), format!("a source is looked at once in {least} at most"));
         }
         every.get_ref().0
     });
@@ -174,8 +174,11 @@ fn account(check: &mut Check<'_>, feed: &RawFeed) {
     }
     for address in std::iter::once(&feed.source).chain(&feed.token) {
         let open = address.get_ref().strip_prefix("http://");
-        let own =
-            |host: &str| ["127.0.0.1", "localhost", "[::1]"].iter().any(|h| host.starts_with(h));
+        let own = |rest: &str| {
+            let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+            ["127.0.0.1", "localhost"].contains(&host)
+        };
         if open.is_some_and(|host| !own(host)) {
             check.wrong(&address.span(), "a password never goes over http: write https://");
         }

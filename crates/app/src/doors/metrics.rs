@@ -206,6 +206,10 @@ const METRICS: &[Metric] = &[
         };
         v.status.feeds.iter().map(one).collect()
     }),
+    gauge("headgate_feed_answer_age_seconds", "Time since a feed's source last answered.", |v| {
+        let feeds = v.status.feeds.iter();
+        feeds.flat_map(|f| real(f.ok_s, &[("feed", &f.name), ("role", &f.role)])).collect()
+    }),
     // Power.
     gauge("headgate_import_limit_watts", "Hard ceiling of import at the meter.", |v| {
         whole(Some(v.status.import_limit_w))

@@ -192,7 +192,12 @@ pub fn commands(s: &Status) -> Group {
 
 fn feed(f: &FeedView) -> Fact {
     let age = f.age_s.map_or_else(|| "never".into(), span);
-    let note = clean(&f.role).replace('_', "-");
+    let mut note = clean(&f.role).replace('_', "-");
+    // What went wrong before the source last answered well is over.
+    let lasts = |ago: f64| f.ok_s.is_none_or(|ok| ago <= ok);
+    if let Some(error) = f.last_error.as_ref().filter(|_| f.last_error_s.is_some_and(lasts)) {
+        note = format!("{note}; {}", clean(error));
+    }
     match f.stale {
         true => Fact::new(&clean(&f.name), age, "STALE").note(note).tone(Tone::Warn),
         false => Fact::new(&clean(&f.name), age, "old").note(note),
