@@ -12,7 +12,7 @@ pub const ZIP_DEPTH_MAX: usize = 2;
 pub const ZIP_ENTRIES_MAX: usize = 20_000;
 /// Most rows kept of one input.
 pub const ROWS_MAX: usize = 20_000_000;
-/// Most bytes of an answer in JSON, which has to be held in memory; a page of 100,000 rows has 10 MB.
+/// Most bytes of an answer in JSON, which is held in memory; 100,000 rows have 10 MB.
 pub const JSON_BYTES_MAX: u64 = 128 << 20;
 /// Most settlement points of one input; a full nodal file has some 18,000.
 pub const POINTS_MAX: usize = 50_000;
