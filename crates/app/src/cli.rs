@@ -250,10 +250,10 @@ pub struct SettleArgs {
     /// Settles by what was known at this moment, RFC 3339.
     #[arg(long, value_name = "TIME")]
     pub as_of: Option<jiff::Timestamp>,
-    /// What was bought (above zero) and sold a day ahead: interval_start_utc,mw[,price].
+    /// What was bought (above zero) and sold a day ahead: `interval_start_utc,mw[,price]`.
     #[arg(long, value_name = "FILE")]
     pub day_ahead: Option<PathBuf>,
-    /// Reserve sold: interval_start_utc,product,mw[,price].
+    /// Reserve sold: `interval_start_utc,product,mw[,price]`.
     #[arg(long, value_name = "FILE")]
     pub awards: Option<PathBuf>,
     /// Reserve called upon: start_utc,end_utc,product,mw.
@@ -272,7 +272,7 @@ pub struct SettleArgs {
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub loads: Vec<String>,
     /// Strike price of the fixed-strike comparison, such as "60 USD/MWh"; by default that of
-    /// [policy], if it names one.
+    /// `[policy]`, if it names one.
     #[arg(long, value_name = "PRICE")]
     pub strike: Option<String>,
     /// Checks a published result instead, by its own rule: riot-2023, or a file of that form.

@@ -175,6 +175,7 @@ struct Revision {
     posted: i64,
     last: i64,
     value: i64,
+    import: i64,
 }
 
 impl PriceStore {
@@ -397,7 +398,7 @@ fn put_posting(
         }
     };
     let mut read = change.prepare_cached(
-        "SELECT posted_ns, last_posted_ns, value FROM revisions \
+        "SELECT posted_ns, last_posted_ns, value, import FROM revisions \
          WHERE series = ?1 AND start_ns = ?2 AND run_ns = ?3 ORDER BY posted_ns",
     )?;
     let mut write = change.prepare_cached(
@@ -412,7 +413,8 @@ fn put_posting(
         let run = if posting.forecast { value.known_at.0 } else { 0 };
         let start = value.interval.start.0;
         let before = if empty { Vec::new() } else { known(&mut read, series, start, run)? };
-        let edit = edit(&before, posted, value.value);
+        let own = Revision { posted, last: posted, value: value.value, import };
+        let edit = edit(&before, own);
         match edit.what {
             What::New => changes.new += 1,
             What::Unchanged => changes.unchanged += 1,
@@ -425,7 +427,7 @@ fn put_posting(
         for r in &edit.write {
             let (end, known) = (value.interval.end.0, value.known_at.0);
             write.execute(params![
-                series, start, run, r.posted, r.last, end, r.value, known, import
+                series, start, run, r.posted, r.last, end, r.value, known, r.import
             ])?;
         }
     }
@@ -439,7 +441,7 @@ fn known(
     run: i64,
 ) -> rusqlite::Result<Vec<Revision>> {
     let rows = read.query_map(params![series, start, run], |r| {
-        Ok(Revision { posted: r.get(0)?, last: r.get(1)?, value: r.get(2)? })
+        Ok(Revision { posted: r.get(0)?, last: r.get(1)?, value: r.get(2)?, import: r.get(3)? })
     })?;
     rows.collect()
 }
@@ -460,8 +462,13 @@ struct Edit {
 
 /// Puts a posted value in its place among the revisions, which are in the order of posting.
 /// Of two values posted at one moment the one imported later counts.
-fn edit(before: &[Revision], posted: i64, value: i64) -> Edit {
-    let own = Revision { posted, last: posted, value };
+fn edit(before: &[Revision], own: Revision) -> Edit {
+    let Revision { mut posted, value, .. } = own;
+    // What was posted at the same moment stands a nanosecond apart, in the order of import.
+    let stands = |at: i64| before.iter().any(|r| r.posted == at);
+    while stands(posted) && stands(posted + 1) {
+        posted += 1;
+    }
     let edit = |what, remove, write| Edit { what, remove, write };
     let next = before.partition_point(|r| r.posted <= posted);
     let (Some(earlier), later) = (next.checked_sub(1).map(|i| before[i]), before.get(next)) else {

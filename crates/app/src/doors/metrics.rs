@@ -364,7 +364,7 @@ mod tests {
             s.feeds[0].ok_s = None;
         });
         for name in
-            ["import_measured", "price_expected", "breakeven_mean", "age_seconds{feed=\"lmp\""]
+            ["import_measured", "price_expected", "breakeven_mean", "feed_age_seconds{feed=\"lmp\""]
         {
             assert!(!text.contains(name), "{name} in\n{text}");
         }

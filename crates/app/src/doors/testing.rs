@@ -175,5 +175,5 @@ fn money() -> MoneyView {
 
 fn feed(name: &str, role: &str, age_s: f64) -> FeedView {
     let (name, role) = (name.to_owned(), role.to_owned());
-    FeedView { name, role, age_s: Some(age_s), ok_s: Some(7.0), ..FeedView::default() }
+    FeedView { name, role, age_s: Some(age_s), ok_s: Some(2.0), ..FeedView::default() }
 }

@@ -66,6 +66,21 @@ pub fn terms(inputs: &mut Inputs<'_>, args: &SettleArgs, span: Interval) -> anyh
                         wanted - found
                     ));
                 }
+                let fits = loads.iter().any(|(i, _)| i.length() == tariff.interval);
+                if let Some((one, _)) = loads.first().filter(|_| !fits) {
+                    inputs.notes.push(format!(
+                        "the system load given is by {}, and these peaks last {}: name them with \
+                         --peaks",
+                        one.length(),
+                        tariff.interval
+                    ));
+                }
+                if tariff.lag > 0 && !peaks.is_empty() {
+                    inputs.notes.push(format!(
+                        "coincident peaks are booked when they are, and billed {} year later",
+                        tariff.lag
+                    ));
+                }
             }
         }
     }

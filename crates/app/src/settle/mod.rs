@@ -1,8 +1,8 @@
 //! `headgate settle`: what a span came to, per interval and in total, from a meter's readings and
 //! posted prices.
 //!
-//! [`inputs`] gathers what was metered, posted and agreed; the core settles it; [`print`] and
-//! [`html`] show it. Nothing here reckons money.
+//! `gather` gathers what was metered, posted and agreed; the core settles it; `print` and
+//! `html` show it. Nothing here reckons money.
 
 mod calendar;
 mod case;

@@ -302,6 +302,7 @@ pub fn table(report: &Report) -> String {
     table_units(report, &mut t);
     table_correction(report, &mut t);
     table_unsettled(s, &mut t);
+    table_formulas(s, &mut t);
     for note in &report.notes {
         let _ = writeln!(t, "\nnote: {note}");
     }
@@ -360,6 +361,19 @@ fn table_correction(report: &Report, t: &mut String) {
         let _ = writeln!(t, "  {start}  {before:>10} -> {after:>10}{delta:>16}");
     }
     more(t, difference.changes.len());
+}
+
+fn table_formulas(s: &Statement, t: &mut String) {
+    let _ =
+        writeln!(t, "\nhow each is reckoned, per interval; --format csv has every line's prices:");
+    let mut told: Vec<&str> = Vec::new();
+    for total in s.totals() {
+        let name = total.component.name();
+        if !told.contains(&name) {
+            told.push(name);
+            let _ = writeln!(t, "  {name:<22}{}", total.component.formula());
+        }
+    }
 }
 
 fn table_unsettled(s: &Statement, t: &mut String) {

@@ -97,6 +97,17 @@ fn a_price_that_comes_back_is_a_revision_of_its_own() {
 }
 
 #[test]
+fn values_posted_at_one_moment_are_all_kept_and_the_last_counts() {
+    let mut store = memory();
+    for (name, price) in [("a", 25), ("b", 26), ("c", 27)] {
+        store.import(&import(name, Some(at(70)), vec![value(0, price)])).unwrap();
+    }
+    let all = store.revisions(&key(), at(0), at(60)).unwrap();
+    assert_eq!(all.iter().map(|v| v.value).collect::<Vec<_>>(), [25, 26, 27]);
+    assert_eq!(store.latest(&key(), at(0), at(60)).unwrap()[0].value, 27);
+}
+
+#[test]
 fn every_run_of_a_forecast_counts() {
     let mut store = memory();
     let run = |known: i64, price: i64| Value { known_at: at(known), ..value(5, price) };
