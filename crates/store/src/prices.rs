@@ -10,6 +10,9 @@
 //!  file C                              25.10        26.40  known from 3 May
 //!  file B                   26.40                   25.10  known from 9 May
 //! ```
+//!
+//! A revision keeps its first and its last posting. Where another value turns out to lie between
+//! the two, the earlier value is taken to return at its last posting: never too early.
 
 use headgate_core::time::{Interval, Time};
 use rusqlite::{Connection, OptionalExtension, Statement, Transaction, params};
@@ -78,7 +81,7 @@ pub struct Place {
 /// A file to be imported.
 #[derive(Debug, Clone)]
 pub struct Import {
-    /// blake3 of the file, in hex.
+    /// blake3 of the file and of what it was read by, in hex.
     pub hash: String,
     /// Its name.
     pub name: String,

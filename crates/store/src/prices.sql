@@ -3,7 +3,7 @@
 -- UTC; values are micro-currency per MWh (or per MW and hour for reserve), loads are watts.
 CREATE TABLE IF NOT EXISTS imports (
     id          INTEGER PRIMARY KEY,
-    hash        TEXT NOT NULL,           -- blake3 of the file
+    hash        TEXT NOT NULL,           -- blake3 of the file and of what it was read by
     name        TEXT NOT NULL,
     kind        TEXT NOT NULL,
     imported_ns INTEGER NOT NULL,

@@ -28,18 +28,22 @@ pub fn marks(span: Interval, zone: &TimeZone) -> Vec<(f64, String)> {
         return hour_marks(span, zone);
     }
     let days = (span.length().0 / Span::hours(24).0).max(1);
-    let every = usize::try_from((days + MARKS_MAX - 1) / MARKS_MAX).unwrap_or(1).max(1);
-    let form = if days >= YEARS_SHOWN_DAYS { "%b %Y" } else { "%-d %b" };
-    let mut date = zone.to_datetime(first).date();
+    let by_month = days >= YEARS_SHOWN_DAYS;
+    let all = if by_month { days / 30 } else { days };
+    let every = usize::try_from((all + MARKS_MAX - 1) / MARKS_MAX).unwrap_or(1).max(1);
+    let form = if by_month { "%b %Y" } else { "%-d %b" };
+    let start = zone.to_datetime(first).date();
+    let mut date = if by_month { start.first_of_month() } else { start };
     let mut out = Vec::new();
-    for n in 0..=days + 1 {
+    for n in 0..=all + 2 {
         let Ok(midnight) = zone.to_timestamp(date.at(0, 0, 0, 0)) else { break };
         let at = Time::from_seconds(midnight.as_second());
         let n = usize::try_from(n).unwrap_or(0);
         if at >= span.start && at < span.end && n.is_multiple_of(every) {
             out.push((hours(at), date.strftime(form).to_string()));
         }
-        match date.tomorrow() {
+        let next = if by_month { date.last_of_month().tomorrow() } else { date.tomorrow() };
+        match next {
             Ok(next) => date = next,
             Err(_) => break,
         }

@@ -5,7 +5,7 @@ use anyhow::{Context, bail};
 use headgate_core::market::PriceRow;
 use headgate_core::time::{SECOND, Time};
 use headgate_feeds::market::{Market, SHIPPED};
-use headgate_feeds::parse::FileKind;
+use headgate_feeds::parse::{FileKind, Note, NoteKind};
 use headgate_feeds::{FeedError, Options, Parsed, SeriesKind, settlement_point};
 use headgate_store::prices::{Import, Place, Posting, SeriesKey, Value};
 use jiff::civil::DateTime;
@@ -47,10 +47,23 @@ pub fn file(spec: &str, how: &How<'_>) -> anyhow::Result<Understood> {
     };
     let named = body.split_once(':').and_then(|(k, f)| FileKind::from_name(k).map(|k| (k, f)));
     let path = Path::new(named.map_or(body, |(_, f)| f));
-    let hash = hash(path)?;
     let point = how.point.map(|p| settlement_point(p, ""));
     let options = Options { column, point, ..Options::default() };
-    let (parsed, market) = parse(path, how.market, &options)?;
+    let (mut parsed, market) = parse(path, how.market, &options)?;
+    let hash = hash(path, &[Some(&market.name), how.point, options.column.as_deref()])?;
+    if how.market.is_none() && says_nothing(parsed.kind) {
+        parsed.notes.push(Note {
+            kind: NoteKind::Remark,
+            count: 1,
+            text: format!(
+                "{}: it does not say of which market it is, and is taken as of {}, in {}: name \
+                 another with --market",
+                path.display(),
+                market.name,
+                market.currency
+            ),
+        });
+    }
     if let Some((kind, _)) = named.filter(|(kind, _)| *kind != parsed.kind) {
         bail!(Refused(format!(
             "{} holds {}, not {kind}: leave the kind out or name the right one",
@@ -138,11 +151,20 @@ fn postings(parsed: &Parsed, market: &Market) -> Vec<Posting> {
     priced.chain(loads).collect()
 }
 
-/// blake3 of a file, in hex.
-fn hash(path: &Path) -> anyhow::Result<String> {
+/// Whether a file of a kind leaves its market open.
+fn says_nothing(kind: FileKind) -> bool {
+    matches!(kind, FileKind::Canonical | FileKind::CanonicalSpp | FileKind::Indexed)
+}
+
+/// blake3 of a file and of what it was read by, in hex: read for another point it is another
+/// import.
+fn hash(path: &Path, read_by: &[Option<&str>]) -> anyhow::Result<String> {
     let failed = |source| FeedError::Read { file: path.display().to_string(), source };
     let mut file = std::fs::File::open(path).map_err(failed)?;
     let mut hasher = blake3::Hasher::new();
+    for text in read_by {
+        hasher.update(text.unwrap_or_default().as_bytes()).update(&[0]);
+    }
     let mut chunk = vec![0u8; CHUNK];
     loop {
         let n = file.read(&mut chunk).map_err(failed)?;

@@ -103,6 +103,30 @@ fn a_bad_file_costs_the_others_nothing() {
 }
 
 #[test]
+fn a_file_without_points_is_imported_for_each_it_is_given_for() {
+    let desk = Desk::new("prices-points");
+    let text = "interval_start_utc,spp_usd_mwh\n2024-06-04T00:15:00Z,20.25\n";
+    let file = desk.0.write("spp.csv", text);
+    let refused = desk.import(&file, &[]);
+    insta::assert_snapshot!(refused.verdict(&desk.0), @r"
+    exit 3
+    DIR/spp.csv: refused
+    1 files, 1 refused; 0 series; values: 0 new, 0 unchanged, 0 corrected, 0 older than what is known
+    headgate: DIR/spp.csv names no settlement point: add --point NAME
+    ");
+    for point in ["HB_A", "HB_B"] {
+        let said = desk.import(&file, &["--point", point, "--format", "json"]).ok();
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(counts(&said), @"new 1, unchanged 0, corrected 0, older 0, refused 0");
+        }
+        assert_eq!(desk.prices(&["show", "--point", point]).code, 0);
+    }
+    // The market it was taken for is told.
+    let other = desk.import(&file, &["--point", "HB_C"]).ok().out;
+    assert!(other.contains("is taken as of ercot, in USD: name another with --market"), "{other}");
+}
+
+#[test]
 fn a_series_is_shown_in_every_form() {
     let desk = Desk::new("prices-show");
     let file = desk.posting(FIRST, &["20.25", "-3.10", "9000.00"]);
