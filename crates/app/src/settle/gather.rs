@@ -69,8 +69,8 @@ pub fn report(args: &SettleArgs) -> anyhow::Result<Report> {
     inputs.positions(args, &mut rows)?;
     let products = inputs.capacity(args, &mut rows)?;
     inputs.base_points(args, &mut rows)?;
-    let fleet = Fleet::of(&loaded.site);
     let worths = Worths::of(&loaded)?;
+    let fleet = Fleet::of(&loaded.site, worths.foreign());
     inputs.work(args, &fleet, &worths, &mut rows)?;
     let terms = calendar::terms(&mut inputs, args, span)?;
     let strike = strike(args, &loaded)?;
@@ -412,7 +412,6 @@ impl Inputs<'_> {
         };
         let (mut unvalued, mut beyond) = (0usize, 0usize);
         for (i, row) in rows.iter_mut().enumerate() {
-            row.foreign = worths.foreign();
             let rate = worths.exchange(row.interval.start);
             row.exchange = rate.map(|(known_at, nano)| Exchange { nano, known_at });
             let Some(energy) = row.energy else { continue };
@@ -472,5 +471,7 @@ fn mean_value(work: &[Work], known_at: Time) -> Option<Quote> {
     let energy: i128 = work.iter().map(|w| i128::from(w.energy.0)).sum();
     let revenue: i128 = work.iter().map(|w| i128::from(w.revenue.0)).sum();
     let mean = |e: i128| to_i64(div_half_even(revenue * WATT_SECONDS_PER_MWH, e));
-    (energy > 0).then(|| Quote { price: Price(mean(energy)), known_at })
+    // Values in two currencies have no mean.
+    let alike = work.windows(2).all(|w| w[0].foreign == w[1].foreign);
+    (alike && energy > 0).then(|| Quote { price: Price(mean(energy)), known_at })
 }

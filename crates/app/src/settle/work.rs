@@ -106,6 +106,7 @@ fn own_day<T>(entries: &[T], known_at: impl Fn(&T) -> Time, start: Time) -> Opti
 #[derive(Debug)]
 pub struct Fleet<'a> {
     site: &'a Site,
+    foreign: bool,
     /// Machines of each cohort that may run.
     counts: Vec<i64>,
     /// Names of units: one a cohort.
@@ -113,14 +114,15 @@ pub struct Fleet<'a> {
 }
 
 impl<'a> Fleet<'a> {
-    /// The fleet of a site.
-    pub fn of(site: &'a Site) -> Self {
+    /// The fleet of a site; `foreign` says whether the site's value of work is in another
+    /// currency than the market's. What a cohort's own value pays never is.
+    pub fn of(site: &'a Site, foreign: bool) -> Self {
         let mut counts = vec![0i64; site.cohorts.len()];
         for machine in site.machines.iter().filter(|m| !m.excluded) {
             counts[usize::from(machine.cohort.0)] += 1;
         }
         let units = site.cohorts.iter().map(|c| c.name.clone()).collect();
-        Self { site, counts, units }
+        Self { site, foreign, counts, units }
     }
 
     /// The unit of that name.
@@ -175,6 +177,7 @@ impl<'a> Fleet<'a> {
                 unit: unit(i),
                 energy: own.map_or_else(|| powers[i].over(span), |own| own[i]),
                 revenue: Money(hours(earning[i])),
+                foreign: self.foreign && self.site.cohorts[i].value.is_none(),
             })
             .collect()
     }

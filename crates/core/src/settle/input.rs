@@ -28,6 +28,8 @@ pub struct Work {
     pub energy: Energy,
     /// What its work brought, in the currency it is paid in.
     pub revenue: Money,
+    /// Whether that is another currency than the site's.
+    pub foreign: bool,
 }
 
 /// Rate at which the work's currency is turned into the site's.
@@ -105,9 +107,7 @@ pub struct Metered {
     pub value: Option<Quote>,
     /// Whether no value of the work was known, so that its revenue is unknown and not zero.
     pub unvalued: bool,
-    /// Whether the work's revenue is in another currency than the site's.
-    pub foreign: bool,
-    /// The rate for it, where there is one.
+    /// The rate for work paid in another currency, where there is one.
     pub exchange: Option<Exchange>,
     /// Cost of starts and wear.
     pub wear: Money,
@@ -129,7 +129,6 @@ impl Metered {
             work: Vec::new(),
             value: None,
             unvalued: false,
-            foreign: false,
             exchange: None,
             wear: Money::ZERO,
         }

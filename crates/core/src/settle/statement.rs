@@ -200,7 +200,8 @@ fn revenue(input: &Metered, lines: &mut Vec<Line>) -> Result<(), Why> {
     if input.work.is_empty() {
         return Ok(());
     }
-    if input.foreign && input.exchange.is_none() {
+    let foreign = input.work.iter().any(|w| w.foreign);
+    if foreign && input.exchange.is_none() {
         return Err(Why::NoExchange);
     }
     lines.push(Line {
@@ -208,7 +209,7 @@ fn revenue(input: &Metered, lines: &mut Vec<Line>) -> Result<(), Why> {
         class: Class::ComputeRevenue,
         quantity: Quantity::Energy(input.work.iter().map(|w| w.energy).sum()),
         quote: input.value,
-        exchange: input.exchange.filter(|_| input.foreign),
+        exchange: input.exchange.filter(|_| foreign),
         amount: earned(input).into_iter().sum(),
     });
     Ok(())
@@ -216,9 +217,11 @@ fn revenue(input: &Metered, lines: &mut Vec<Line>) -> Result<(), Why> {
 
 /// What each unit earned, in the site's currency, in the order of the work.
 fn earned(input: &Metered) -> Vec<Money> {
-    let rate = input.exchange.filter(|_| input.foreign);
-    let convert = |m: Money| rate.map_or(m, |r| r.convert(m));
-    input.work.iter().map(|w| convert(w.revenue)).collect()
+    let earned = |w: &Work| match input.exchange {
+        Some(rate) if w.foreign => rate.convert(w.revenue),
+        _ => w.revenue,
+    };
+    input.work.iter().map(earned).collect()
 }
 
 /// Blocks, what is left of them, the load beyond, and the adders on each.

@@ -26,6 +26,11 @@ fn quarter(n: i64) -> Interval {
     Interval::starting(Time::from_seconds(n * 900), QUARTER)
 }
 
+fn unit_work(unit: u32, energy: i64, revenue: i64, foreign: bool) -> Work {
+    let (unit, energy, revenue) = (UnitId(unit), Energy(energy), Money(revenue));
+    Work { unit, energy, revenue, foreign }
+}
+
 fn block(megawatts: i64, cents: i64) -> BlockTerms {
     BlockTerms {
         name: "block".into(),
@@ -89,11 +94,7 @@ fn a_load_above_the_block_is_topped_up_at_spot() {
 fn what_is_missing_is_left_out_and_counted() {
     let no_energy = Metered { energy: None, ..metered(0, 1, 1) };
     let no_price = Metered { quote: None, ..metered(1, 1, 1) };
-    let no_rate = Metered {
-        foreign: true,
-        work: vec![Work { unit: UnitId(0), energy: Energy(1), revenue: Money(1) }],
-        ..metered(2, 1, 1)
-    };
+    let no_rate = Metered { work: vec![unit_work(0, 1, 1, true)], ..metered(2, 1, 1) };
     insta::assert_snapshot!(check(&terms(), &[no_energy, no_price, no_rate]), @"NoEnergy; NoPrice; NoExchange; profit 0.00");
     let no_value = Metered { unvalued: true, ..metered(0, 1, 1) };
     insta::assert_snapshot!(check(&terms(), &[no_value]), @"NoValue; profit 0.00");
@@ -187,13 +188,14 @@ fn a_demand_whose_interval_has_no_price_is_told_and_not_lowered() {
 fn work_in_another_currency_is_converted_once_and_says_by_what() {
     let exchange = Some(Exchange { nano: 6_543_219, known_at: Time(5) });
     let input = Metered {
-        // 1,000 yen and 2,000 yen at 0.006543219: 6.543219 and 13.086438.
+        // 1,000 yen and 2,000 yen at 0.006543219: 6.543219 and 13.086438. The third is paid in the
+        // site's own currency and is not converted.
         work: vec![
-            Work { unit: UnitId(1), energy: Energy(MWH), revenue: Money(1_000_000_000) },
-            Work { unit: UnitId(4), energy: Energy(2 * MWH), revenue: Money(2_000_000_000) },
+            unit_work(1, MWH, 1_000_000_000, true),
+            unit_work(4, 2 * MWH, 2_000_000_000, true),
+            unit_work(5, 0, 40_000_000, false),
         ],
         value: Some(quote(100_000)),
-        foreign: true,
         exchange,
         ..metered(0, 300, 0)
     };
@@ -201,9 +203,10 @@ fn work_in_another_currency_is_converted_once_and_says_by_what() {
     let statement = settle(&terms, &[input]);
     let line = statement.intervals[0].lines[0];
     assert_eq!(line.component, Component::ComputeRevenue);
-    assert_eq!(line.amount, Money(6_543_219 + 13_086_438));
+    assert_eq!(line.amount, Money(6_543_219 + 13_086_438 + 40_000_000));
     assert_eq!((line.exchange, line.quote), (exchange, Some(quote(100_000))));
-    let units = [(Some(UnitId(1)), Money(6_543_219)), (Some(UnitId(4)), Money(13_086_438))];
+    let unit = |n, micro| (Some(UnitId(n)), Money(micro));
+    let units = [unit(1, 6_543_219), unit(4, 13_086_438), unit(5, 40_000_000)];
     assert_eq!(statement.by_unit(), units);
 }
 
@@ -318,10 +321,7 @@ prop_compose! {
                 product: 3, required: Power(*w), delivered: Power(*got),
             }).collect(),
             base_point: base_point.map(Power),
-            work: (0..).zip(work).map(|(n, (e, r))| Work {
-                unit: UnitId(n), energy: Energy(e), revenue: Money(r),
-            }).collect(),
-            foreign,
+            work: (0..).zip(work).map(|(n, (e, r))| unit_work(n, e, r, foreign && n > 0)).collect(),
             exchange: exchange.map(|nano| Exchange { nano, known_at: Time(0) }),
             unvalued,
             wear: Money(wear),

@@ -28,6 +28,7 @@ fn work(energy: Energy) -> Vec<Work> {
         unit: UnitId(unit),
         energy,
         revenue: Price(95_000_000).of(energy),
+        foreign: false,
     };
     let half = Energy(energy.0 / 2);
     vec![part(0, half), part(1, energy - half)]
