@@ -5,7 +5,7 @@ mod read;
 mod show;
 
 pub use import::import;
-pub use read::{moment, nanos};
+pub use read::{moment, nanos, stamped};
 pub use show::{list, show};
 
 use crate::cli::DataArg;

@@ -1,7 +1,7 @@
 //! One price file into what the store takes: its market found, its posting dated.
 
 use crate::run::Refused;
-use anyhow::{Context, bail};
+use anyhow::bail;
 use headgate_core::market::PriceRow;
 use headgate_core::time::{SECOND, Time};
 use headgate_feeds::market::{Market, SHIPPED};
@@ -178,7 +178,7 @@ fn hash(path: &Path, read_by: &[Option<&str>]) -> anyhow::Result<String> {
 /// When a file was posted by its name, `cdr.00012301.0000000000000000.20250410.193011.SPP...`;
 /// fractions of a second may follow. The stamp is in the market's zone and does not say which
 /// pass of a repeated hour it is of: the first is taken.
-fn stamped(name: &str, market: &Market) -> Option<Time> {
+pub fn stamped(name: &str, market: &Market) -> Option<Time> {
     let parts: Vec<&str> = name.split('.').collect();
     if !parts.first()?.eq_ignore_ascii_case("cdr") {
         return None;
@@ -200,7 +200,10 @@ fn stamped(name: &str, market: &Market) -> Option<Time> {
 /// # Errors
 /// When it lies beyond what can be told.
 pub fn nanos(stamp: jiff::Timestamp) -> anyhow::Result<Time> {
-    i64::try_from(stamp.as_nanosecond()).map(Time).context("the time is out of range")
+    // Far within what a moment can be, so that no difference of two overflows.
+    let nanos = i64::try_from(stamp.as_nanosecond()).ok().map(Time);
+    let usable = nanos.filter(|t| (Time::MIN..=Time::MAX).contains(t));
+    usable.ok_or_else(|| Refused(format!("{stamp} is out of range: use a nearer year")).into())
 }
 
 /// A moment, RFC 3339, or the beginning of a date in a zone.
@@ -214,8 +217,7 @@ pub fn moment(text: &str, market: &Market) -> anyhow::Result<Time> {
     let date: jiff::civil::Date = text.parse().map_err(|_| {
         Refused(format!("`{text}` is no time: write 2024-06-01 or 2024-06-01T05:00:00Z"))
     })?;
-    let midnight = market.zone().to_timestamp(date.at(0, 0, 0, 0))?;
-    Ok(Time::from_seconds(midnight.as_second()))
+    nanos(market.zone().to_timestamp(date.at(0, 0, 0, 0))?)
 }
 
 #[cfg(test)]

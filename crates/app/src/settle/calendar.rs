@@ -8,6 +8,7 @@ use headgate_core::units::Power;
 use headgate_feeds::Options;
 use headgate_feeds::schedule::ScheduleKind;
 use jiff::tz::TimeZone;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What people call a charge.
@@ -27,15 +28,18 @@ pub fn terms(inputs: &mut Inputs<'_>, args: &SettleArgs, span: Interval) -> anyh
         Some(path) => inputs.schedule(path, ScheduleKind::Peak)?,
         None => Vec::new(),
     };
-    let mut loads: Vec<(Interval, Power)> = Vec::new();
+    // A later file corrects an earlier one.
+    let mut all_loads: BTreeMap<Time, (Interval, Power)> = BTreeMap::new();
     for spec in &args.loads {
         let parsed =
             headgate_feeds::load_with(Path::new(spec), inputs.market, &Options::default())?;
         let all = parsed.loads.iter().max_by_key(|l| l.rows.first().map(|r| r.power));
         let rows = all.map_or(&[][..], |l| &l.rows);
-        loads.extend(rows.iter().map(|r| (r.interval, r.power)));
+        let known = rows.iter().filter(|r| inputs.as_of.is_none_or(|now| r.known_at <= now));
+        all_loads.extend(known.map(|r| (r.interval.start, (r.interval, r.power))));
         inputs.sources.push(format!("system load: {spec}, {} rows", rows.len()));
     }
+    let loads: Vec<(Interval, Power)> = all_loads.into_values().collect();
     let known_to = loads.iter().map(|(i, _)| i.end).max().unwrap_or(Time::MIN);
     let mut open = 0usize;
     for charge in &mut terms.charges {

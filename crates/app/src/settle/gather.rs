@@ -69,7 +69,7 @@ pub fn report(args: &SettleArgs) -> anyhow::Result<Report> {
     inputs.positions(args, &mut rows)?;
     let products = inputs.capacity(args, &mut rows)?;
     inputs.base_points(args, &mut rows)?;
-    let worths = Worths::of(&loaded)?;
+    let worths = Worths::of(&loaded, inputs.as_of)?;
     let fleet = Fleet::of(&loaded.site, worths.foreign());
     inputs.work(args, &fleet, &worths, &mut rows)?;
     let terms = calendar::terms(&mut inputs, args, span)?;
@@ -251,7 +251,7 @@ impl Inputs<'_> {
                 }
                 let start = rows[i].interval.start;
                 let own = entry.price.map(|price| Quote { price, known_at: Time::MIN });
-                let Some(quote) = own.or_else(|| posted.at(start, Span::hours(1))) else {
+                let Some(quote) = own.or_else(|| posted.at(start)) else {
                     bail!(Refused(format!(
                         "{} line {}: no day-ahead price of {} at {start}: give a column `price` \
                          or a day-ahead file with --prices",
@@ -296,7 +296,7 @@ impl Inputs<'_> {
             for (i, shared) in overlaps(span, self.step, entry.interval) {
                 let start = rows[i].interval.start;
                 let own = entry.price.map(|price| Quote { price, known_at: Time::MIN });
-                let posted = || prices[entry.name.as_str()].at(start, Span::hours(1));
+                let posted = || prices[entry.name.as_str()].at(start);
                 let (Some(quote), true) = (own.or_else(posted), shared == self.step) else {
                     bail!(Refused(format!(
                         "{} line {}: no price of {} at {start}, or not a whole interval: give a \
@@ -332,16 +332,28 @@ impl Inputs<'_> {
             let watts = i128::from(e.0) * i128::from(SECOND);
             Power(to_i64(div_half_even(watts, i128::from(over.0))))
         };
+        // What the meter fell by is delivered once, however many calls there are at a time.
+        let mut spent = vec![Power::ZERO; rows.len()];
+        let mut last: Option<(Time, Option<Power>)> = None;
         for call in calls {
-            let before = rows.iter().rev().find(|r| r.interval.end <= call.interval.start);
-            let base = before.and_then(|r| r.energy).map(|e| mean(e, step));
+            // A call that touches the one before it finds the load curtailed: their base is one.
+            let base = match last {
+                Some((end, base)) if call.interval.start <= end => base,
+                _ => {
+                    let before = rows.iter().rev().find(|r| r.interval.end <= call.interval.start);
+                    before.and_then(|r| r.energy).map(|e| mean(e, step))
+                }
+            };
+            let end = last.map_or(Time::MIN, |(end, _)| end).max(call.interval.end);
+            last = Some((end, base));
             for (i, shared) in overlaps(span, step, call.interval) {
                 // Called for a part of the interval, it is so much less over the whole of it.
                 let part = |p: Power| mean(p.over(shared), step);
                 let drawn = rows[i].energy.map(|e| mean(e, step));
                 let fell = base.zip(drawn).map_or(Power::ZERO, |(b, d)| b.minus_or_zero(d));
                 let required = part(call.power);
-                let delivered = fell.min(required);
+                let delivered = fell.minus_or_zero(spent[i]).min(required);
+                spent[i] += delivered;
                 let product = number(&call.name);
                 rows[i].deployments.push(Deployment { product, required, delivered });
             }

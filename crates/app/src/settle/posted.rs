@@ -9,7 +9,7 @@ use crate::run::Refused;
 use anyhow::bail;
 use headgate_core::market::{PriceRow, SettlementPoint};
 use headgate_core::settle::Quote;
-use headgate_core::time::{Span, Time};
+use headgate_core::time::Time;
 use headgate_core::units::Price;
 use headgate_feeds::market::Market;
 use headgate_feeds::{Options, SeriesKind};
@@ -27,23 +27,33 @@ pub struct Posted {
     pub latest: BTreeMap<Time, Quote>,
     /// Whether any was posted again with another price.
     pub corrected: bool,
+    ends: BTreeMap<Time, Time>,
 }
 
 impl Posted {
-    /// Takes the rows of one posting, a later one than any before.
-    fn take(&mut self, rows: &[PriceRow]) {
+    /// Takes the rows of one posting, a later one than any before. A price that replaces another
+    /// is known from its own posting on, where that is told; what was known only after `as_of` is
+    /// left out.
+    fn take(&mut self, rows: &[PriceRow], posted: Option<Time>, as_of: Option<Time>) {
         for row in rows {
-            let quote = Quote { price: row.price, known_at: row.known_at };
+            let before = self.latest.get(&row.interval.start);
+            let replaces = before.is_some_and(|b| b.price != row.price);
+            let told = posted.filter(|_| replaces).unwrap_or(Time::MIN);
+            let quote = Quote { price: row.price, known_at: row.known_at.max(told) };
+            if as_of.is_some_and(|now| quote.known_at > now) {
+                continue;
+            }
+            self.ends.insert(row.interval.start, row.interval.end);
             self.first.entry(row.interval.start).or_insert(quote);
             let before = self.latest.insert(row.interval.start, quote);
             self.corrected |= before.is_some_and(|b| b.price != quote.price);
         }
     }
 
-    /// The price in force at a moment, of rows so long.
-    pub fn at(&self, start: Time, step: Span) -> Option<Quote> {
+    /// The price in force at a moment: of the interval that contains it.
+    pub fn at(&self, start: Time) -> Option<Quote> {
         let (from, quote) = self.latest.range(..=start).next_back()?;
-        (start.since(*from) < step).then_some(*quote)
+        self.ends.get(from).filter(|end| start < **end).map(|_| *quote)
     }
 }
 
@@ -86,7 +96,7 @@ fn imported(
         if rows.is_empty() {
             continue;
         }
-        posted.take(&rows.iter().map(row).collect::<Vec<_>>());
+        posted.take(&rows.iter().map(row).collect::<Vec<_>>(), None, as_of);
         let source = format!("{kind} prices of {point}: imported, {} postings", rows.len());
         return Ok((posted, Some(source)));
     }
@@ -126,18 +136,17 @@ impl Inputs<'_> {
                 Err(e) if e.is_other_points() => continue,
                 Err(e) => return Err(e.into()),
             };
-            let known = |r: &PriceRow| self.as_of.is_none_or(|now| r.known_at <= now);
             let rows: Vec<PriceRow> = parsed
                 .series
                 .iter()
                 .filter(|s| s.kind == kind)
                 .flat_map(|s| s.rows.iter().copied())
-                .filter(known)
                 .collect();
             if rows.is_empty() {
                 continue;
             }
-            posted.take(&rows);
+            let name = Path::new(file).file_name().unwrap_or_default().to_string_lossy();
+            posted.take(&rows, prices::stamped(&name, self.market), self.as_of);
             self.sources.push(format!(
                 "{kind} prices of {point}: {file}, {} rows from {} to {}",
                 rows.len(),

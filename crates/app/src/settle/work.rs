@@ -24,6 +24,10 @@ pub struct Worths {
     /// Prices of energy at the machine, from when each is in force.
     energy: Vec<(Time, Price)>,
     fx: Fx,
+    /// Whether hash prices are a contract's, each in force from its moment on.
+    dated: bool,
+    /// Nothing that could be known only later counts.
+    as_of: Time,
 }
 
 /// What the work of one interval is valued by.
@@ -40,11 +44,14 @@ impl Worths {
     ///
     /// # Errors
     /// When a file cannot be read or an address does not answer.
-    pub fn of(loaded: &Loaded) -> anyhow::Result<Self> {
+    pub fn of(loaded: &Loaded, as_of: Option<Time>) -> anyhow::Result<Self> {
         // Currencies are turned by the settlement, on a line of its own.
-        let plain = values::in_own_currency(loaded, values::Fetching::Now)?;
+        let mut plain = values::in_own_currency(loaded, values::Fetching::Now)?;
         let (energy, fx) = (loaded.worth.energy.clone(), loaded.worth.fx.clone());
-        Ok(Self { hashprices: plain, energy, fx })
+        let dated = matches!(loaded.hashprice, HashpriceSource::Dated(_));
+        let as_of = as_of.unwrap_or(Time::MAX);
+        plain.retain(|h| dated || h.known_at <= as_of);
+        Ok(Self { hashprices: plain, energy, fx, dated, as_of })
     }
 
     /// What work of an interval is valued by; `None` where that is not known.
@@ -54,9 +61,14 @@ impl Worths {
             let (_, price) = self.energy.get(next.checked_sub(1)?)?;
             return Some(Worth::Energy(*price));
         }
-        let of = |h: &Hashprice| h.known_at;
-        let at = own_day(&self.hashprices, of, start)?;
-        Some(Worth::Hash(self.hashprices[at].per_ph_day))
+        Some(Worth::Hash(self.hashprices[self.hashprice(start)?].per_ph_day))
+    }
+
+    fn hashprice(&self, start: Time) -> Option<usize> {
+        if self.dated {
+            return self.hashprices.partition_point(|h| h.known_at <= start).checked_sub(1);
+        }
+        own_day(&self.hashprices, |h| h.known_at, start)
     }
 
     /// Since when what [`Worths::at`] tells could be known.
@@ -65,8 +77,7 @@ impl Worths {
             let next = self.energy.partition_point(|(from, _)| *from <= start);
             return next.checked_sub(1).map_or(Time::MIN, |i| self.energy[i].0);
         }
-        let at = own_day(&self.hashprices, |h| h.known_at, start);
-        at.map_or(Time::MIN, |i| self.hashprices[i].known_at)
+        self.hashprice(start).map_or(Time::MIN, |i| self.hashprices[i].known_at)
     }
 
     /// Whether work is paid in another currency than the market's.
@@ -80,7 +91,7 @@ impl Worths {
             Fx::Same => None,
             Fx::Rate(rate) => Some((Time::MIN, rate.0)),
             Fx::Series(series) => {
-                let rates: Vec<_> = series.rates().collect();
+                let rates: Vec<_> = series.rates().filter(|(t, _)| *t <= self.as_of).collect();
                 let at = own_day(&rates, |(t, _)| *t, start)?;
                 Some((rates[at].0, rates[at].1.0))
             }

@@ -225,6 +225,52 @@ fn schedules_are_settled_with_the_meter() {
 }
 
 #[test]
+fn one_fall_of_the_meter_answers_one_call() {
+    let desk = desk("settle-calls");
+    let header = "interval_start_utc,product,kw,price\n";
+    let awards = desk.write("awards.csv", &format!("{header}2024-06-10T17:00:00Z,RRS,16,10\n"));
+    let shortfall = |calls: &str| {
+        let calls = desk.write("calls.csv", &format!("start_utc,end_utc,product,kw\n{calls}"));
+        let args = ["--awards", path(&awards), "--deployments", path(&calls)];
+        let document = desk.json(&args);
+        let all = document["components"].as_array().unwrap();
+        let found = all.iter().find(|c| c["component"] == "capacity_shortfall");
+        found.map(|c| c["amount"].clone())
+    };
+    // The meter falls by 10 kW in the second quarter; 8 and 8 were called, so 6 for a quarter of
+    // an hour are short: 1.5 kWh at 10 a MWh.
+    let call = "2024-06-10T17:15:00Z,2024-06-10T17:30:00Z,RRS,8\n";
+    assert_eq!(shortfall(&format!("{call}{call}")), Some(serde_json::json!(-0.015)));
+    assert_eq!(shortfall(call), Some(serde_json::json!(0.0)));
+}
+
+#[test]
+fn a_correction_in_a_stamped_file_is_known_when_it_was_posted() {
+    let desk = desk("settle-stamped");
+    let text = crate::prices::quarter_hours(&[20.0, 800.0, 40.0]);
+    let name = "cdr.00012301.0000000000000000.20240612.100000.SPPHLZNP6905_20240610_1300.csv";
+    let later = desk.write(name, &text);
+    let both = ["--prices", path(&desk.prices), path(&later), "--as-of"];
+    let of = |at: &str| desk.json(&[&both[..], &[at]].concat());
+    // Ten in the morning in Texas is 15:00 UTC.
+    let early = of("2024-06-12T14:59:59Z");
+    assert_eq!(early["correction"], Value::Null);
+    assert_eq!(early["profit"], desk.json(&[])["profit"]);
+    let change = of("2024-06-12T15:00:00Z")["correction"]["changes"][0].clone();
+    assert_eq!(change["latest"]["known_at"], "2024-06-12T15:00:00Z");
+}
+
+#[test]
+fn a_year_out_of_range_is_refused() {
+    let desk = desk("settle-range");
+    for args in [["--from", "2600-01-01"], ["--month", "9999-01"], ["--to", "0001-01-01"]] {
+        let said = desk.settle(&args);
+        assert_eq!(said.code, 3, "{}", said.err);
+        assert!(said.err.contains("out of range") || said.err.contains("no month"), "{}", said.err);
+    }
+}
+
+#[test]
 fn a_page_and_every_format_tell_one_profit() {
     let desk = desk("settle-page");
     let page = desk.folder.path().join("page.html");

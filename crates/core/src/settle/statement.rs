@@ -8,7 +8,7 @@ use super::split::split;
 use super::terms::{AdderOn, DeviationPrice, Terms};
 use crate::number::{div_half_even, to_i64};
 use crate::time::{Interval, Time};
-use crate::units::{Energy, Money, Price};
+use crate::units::{Energy, Money, Power, Price};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -293,12 +293,16 @@ fn duties(terms: &Terms, input: &Metered, energy: Energy, quote: Quote, lines: &
             amount: held.quote.price.of(held.awarded.over(span)),
         });
     }
+    let mut taken: BTreeMap<u16, Power> = BTreeMap::new();
     for call in &input.deployments {
-        // What was not paid for cannot be taken back.
+        // What was not paid for cannot be taken back, nor what was paid be taken back twice.
         let Some(held) = input.capacity.iter().find(|c| c.product == call.product) else {
             continue;
         };
-        let short = call.required.minus_or_zero(call.delivered);
+        let taken = taken.entry(call.product).or_insert(Power::ZERO);
+        let left = held.awarded.minus_or_zero(*taken);
+        let short = call.required.minus_or_zero(call.delivered).min(left);
+        *taken += short;
         lines.push(Line {
             component: Component::CapacityShortfall(call.product),
             class: Class::Capacity,

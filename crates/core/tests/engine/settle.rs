@@ -134,6 +134,18 @@ fn duties_are_paid_taken_back_and_charged() {
     insta::assert_snapshot!(check(&terms, &[input]), @"spot_energy -50.00; day_ahead -15.00; day_ahead_offset 25.00; capacity_payment 5.00; capacity_shortfall -1.25; base_point_deviation -10.62; profit -46.87");
 }
 
+#[test]
+fn no_more_is_taken_back_than_was_paid() {
+    let terms = Terms { blocks: Vec::new(), adders: Vec::new(), ..terms() };
+    let call = |watts| Deployment { product: 0, required: Power(watts), delivered: Power::ZERO };
+    let input = Metered {
+        capacity: vec![Capacity { product: 0, awarded: Power(1_000_000), quote: quote(2_000) }],
+        deployments: vec![call(750_000), call(1_500_000)],
+        ..metered(0, 0, 0)
+    };
+    insta::assert_snapshot!(check(&terms, &[input]), @"spot_energy 0.00; capacity_payment 5.00; capacity_shortfall -5.00; profit 0.00");
+}
+
 fn four_cp() -> CoincidentPeakTariff {
     CoincidentPeakTariff {
         months: vec![6, 7, 8, 9],

@@ -68,7 +68,7 @@ impl Listing {
             pace: Pace::new(url, wanted.every, plan.gap),
             list_at: Time::MIN,
             condition: Condition::default(),
-            memory: Memory::open(plan.memory.as_deref(), url),
+            memory: Memory::open(plan.memory.as_deref(), &nameless(url)),
             queue: VecDeque::new(),
             asked: Asked::Nothing,
             tries: 0,
@@ -298,4 +298,10 @@ impl Live for Listing {
     fn complaint(&mut self) -> Option<String> {
         self.memory.complaint()
     }
+}
+
+/// What tells a source from another, without what may be secret in its address.
+fn nameless(url: &str) -> String {
+    let hash = blake3::hash(url.as_bytes()).to_hex();
+    format!("{} {}", crate::http::without_secrets(url), &hash[..16])
 }
