@@ -28,18 +28,7 @@ pub fn terms(inputs: &mut Inputs<'_>, args: &SettleArgs, span: Interval) -> anyh
         Some(path) => inputs.schedule(path, ScheduleKind::Peak)?,
         None => Vec::new(),
     };
-    // A later file corrects an earlier one.
-    let mut all_loads: BTreeMap<Time, (Interval, Power)> = BTreeMap::new();
-    for spec in &args.loads {
-        let parsed =
-            headgate_feeds::load_with(Path::new(spec), inputs.market, &Options::default())?;
-        let all = parsed.loads.iter().max_by_key(|l| l.rows.first().map(|r| r.power));
-        let rows = all.map_or(&[][..], |l| &l.rows);
-        let known = rows.iter().filter(|r| inputs.as_of.is_none_or(|now| r.known_at <= now));
-        all_loads.extend(known.map(|r| (r.interval.start, (r.interval, r.power))));
-        inputs.sources.push(format!("system load: {spec}, {} rows", rows.len()));
-    }
-    let loads: Vec<(Interval, Power)> = all_loads.into_values().collect();
+    let loads = loads(inputs, args)?;
     let known_to = loads.iter().map(|(i, _)| i.end).max().unwrap_or(Time::MIN);
     let mut open = 0usize;
     for charge in &mut terms.charges {
@@ -94,6 +83,21 @@ pub fn terms(inputs: &mut Inputs<'_>, args: &SettleArgs, span: Interval) -> anyh
         ));
     }
     Ok(terms)
+}
+
+/// The system's load as it was known, by interval; a later file corrects an earlier one.
+fn loads(inputs: &mut Inputs<'_>, args: &SettleArgs) -> anyhow::Result<Vec<(Interval, Power)>> {
+    let mut all_loads: BTreeMap<Time, (Interval, Power)> = BTreeMap::new();
+    for spec in &args.loads {
+        let parsed =
+            headgate_feeds::load_with(Path::new(spec), inputs.market, &Options::default())?;
+        let all = parsed.loads.iter().max_by_key(|l| l.rows.first().map(|r| r.power));
+        let rows = all.map_or(&[][..], |l| &l.rows);
+        let known = rows.iter().filter(|r| inputs.as_of.is_none_or(|now| r.known_at <= now));
+        all_loads.extend(known.map(|r| (r.interval.start, (r.interval, r.power))));
+        inputs.sources.push(format!("system load: {spec}, {} rows", rows.len()));
+    }
+    Ok(all_loads.into_values().collect())
 }
 
 /// Months of the market's calendar that a span touches, whole, with their numbers.
