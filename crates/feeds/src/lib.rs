@@ -9,6 +9,8 @@
 pub mod container;
 pub mod error;
 pub mod follow;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod fx;
 pub mod hashprice;
 pub mod hourly;
