@@ -5,10 +5,12 @@
 //! callgrind instead, against `xtask/budgets.toml`, because wall time is noisy on shared machines:
 //! its example takes `CASE MACHINES`, prints the seconds of one step, and makes that step inside a
 //! function `measured` that is never inlined. `dispatch` and `prove` measure the running program
-//! against a simulated farm; goals that were missed make the task fail.
+//! against a simulated farm; goals that were missed make the task fail. `import` puts a year of
+//! prices into the store, beside pandas.
 
 mod dispatch;
 mod farm;
+mod import;
 mod prove;
 
 use crate::budget::{self, Budget};
@@ -21,7 +23,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// All benchmarks.
-pub const NAMES: [&str; 5] = ["day", "dispatch", "journal", "prove", "step"];
+pub const NAMES: [&str; 6] = ["day", "dispatch", "import", "journal", "prove", "step"];
 
 /// Longest time one benchmark may take.
 const BENCH_MAX: Duration = Duration::from_secs(20 * 60);
@@ -42,6 +44,7 @@ pub fn task(args: &[&str]) -> Result<bool> {
         "day" => (example(&target, "headgate-sim", "day_bench")?, Vec::new()),
         "journal" => (example(&target, "headgate-store", "journal_bench")?, Vec::new()),
         "dispatch" => dispatch::run(&target, &Tools::find(&target))?,
+        "import" => import::run(&target)?,
         "prove" => prove::run(&target)?,
         "step" => step(&target)?,
         other => bail!("`{other}` is no benchmark; there are {}", NAMES.join(", ")),
@@ -168,6 +171,9 @@ mod tests {
     #[test]
     fn an_unknown_benchmark_is_refused_with_the_known_ones() {
         let error = task(&["nap"]).unwrap_err().to_string();
-        assert_eq!(error, "`nap` is no benchmark; there are day, dispatch, journal, prove, step");
+        assert_eq!(
+            error,
+            "`nap` is no benchmark; there are day, dispatch, import, journal, prove, step"
+        );
     }
 }
