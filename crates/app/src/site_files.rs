@@ -47,20 +47,37 @@ pub fn load_site(path: &Path) -> Result<Loaded, ConfigError> {
     Ok(loaded)
 }
 
+/// A price file as the command line names it: `[KIND:]FILE[#column=POINT]`.
+pub struct PriceSpec<'a> {
+    /// The kind it must be of, where one is named.
+    pub kind: Option<FileKind>,
+    /// The file.
+    pub file: &'a str,
+    /// The column to read, where one is named.
+    pub column: Option<String>,
+}
+
+impl<'a> PriceSpec<'a> {
+    /// Takes a specification apart.
+    pub fn of(spec: &'a str) -> Self {
+        let (body, column) = match spec.rsplit_once("#column=") {
+            Some((body, column)) => (body, Some(column.to_owned())),
+            None => (spec, None),
+        };
+        let named = body.split_once(':').and_then(|(k, f)| FileKind::from_name(k).map(|k| (k, f)));
+        Self { kind: named.map(|(k, _)| k), file: named.map_or(body, |(_, f)| f), column }
+    }
+}
+
 /// Reads recorded prices for a site's point: `[KIND:]FILE[#column=POINT]`.
 ///
 /// # Errors
 /// One sentence naming file, line, field and the mend.
 pub fn read_prices(spec: &str, site: &Loaded, market: &Market) -> anyhow::Result<Parsed> {
-    let (body, column) = match spec.rsplit_once("#column=") {
-        Some((body, column)) => (body, Some(column.to_owned())),
-        None => (spec, None),
-    };
-    let named = body.split_once(':').and_then(|(k, f)| FileKind::from_name(k).map(|k| (k, f)));
-    let file = named.map_or(body, |(_, f)| f);
+    let PriceSpec { kind, file, column } = PriceSpec::of(spec);
     let options = Options { point: Some(site.site.point.clone()), column, ..Options::default() };
     let parsed = headgate_feeds::load_with(Path::new(file), market, &options)?;
-    if let Some((kind, _)) = named
+    if let Some(kind) = kind
         && parsed.kind != kind
     {
         bail!(Refused(format!(

@@ -6,6 +6,8 @@ use std::io;
 
 /// How a file that lacks the point asked for is refused.
 pub(crate) const OTHER_POINTS: &str = "it has no price of ";
+/// What is wrong with a file that is of another market, between its kind and the market's name.
+pub(crate) const OTHER_MARKET: &str = "does not go with the rules of market";
 
 /// Says why an input was refused.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +121,12 @@ impl FeedError {
     #[must_use]
     pub fn is_other_points(&self) -> bool {
         matches!(self, Self::Whole { what, .. } if what.starts_with(OTHER_POINTS))
+    }
+
+    /// Whether an input is usable, only not by the rules of this market.
+    #[must_use]
+    pub fn is_other_market(&self) -> bool {
+        matches!(self, Self::Whole { what, .. } if what.contains(OTHER_MARKET))
     }
 
     /// The whole story in one line: the error and its causes.

@@ -1,6 +1,7 @@
 //! One price file into what the store takes: its market found, its posting dated.
 
 use crate::run::Refused;
+use crate::site_files::PriceSpec;
 use anyhow::bail;
 use headgate_core::market::PriceRow;
 use headgate_core::time::{SECOND, Time};
@@ -41,12 +42,8 @@ pub struct Understood {
 /// # Errors
 /// One sentence naming file, line, field and the mend.
 pub fn file(spec: &str, how: &How<'_>) -> anyhow::Result<Understood> {
-    let (body, column) = match spec.rsplit_once("#column=") {
-        Some((body, column)) => (body, Some(column.to_owned())),
-        None => (spec, None),
-    };
-    let named = body.split_once(':').and_then(|(k, f)| FileKind::from_name(k).map(|k| (k, f)));
-    let path = Path::new(named.map_or(body, |(_, f)| f));
+    let PriceSpec { kind, file, column } = PriceSpec::of(spec);
+    let path = Path::new(file);
     let point = how.point.map(|p| settlement_point(p, ""));
     let options = Options { column, point, ..Options::default() };
     let (mut parsed, market) = parse(path, how.market, &options)?;
@@ -64,7 +61,7 @@ pub fn file(spec: &str, how: &How<'_>) -> anyhow::Result<Understood> {
             ),
         });
     }
-    if let Some((kind, _)) = named.filter(|(kind, _)| *kind != parsed.kind) {
+    if let Some(kind) = kind.filter(|kind| *kind != parsed.kind) {
         bail!(Refused(format!(
             "{} holds {}, not {kind}: leave the kind out or name the right one",
             path.display(),
@@ -107,7 +104,7 @@ fn parse(path: &Path, named: Option<&str>, options: &Options) -> anyhow::Result<
         match headgate_feeds::load_with(path, &market, options) {
             Ok(parsed) => return Ok((parsed, market)),
             // Not of this market; what is wrong with it in its own is worth telling.
-            Err(e) if e.to_string().contains("does not go with the rules") => {}
+            Err(e) if e.is_other_market() => {}
             Err(e) => told = told.or(Some(e)),
         }
     }

@@ -6,6 +6,7 @@ use crate::cli::SettleArgs;
 use crate::config::Loaded;
 use crate::prices;
 use crate::run::Refused;
+use crate::site_files::PriceSpec;
 use anyhow::bail;
 use headgate_core::market::{PriceRow, SettlementPoint};
 use headgate_core::settle::Quote;
@@ -117,19 +118,12 @@ impl Inputs<'_> {
         }
         let mut posted = Posted::default();
         for spec in self.files {
-            let (body, column) = match spec.rsplit_once("#column=") {
-                Some((body, column)) => (body, Some(column.to_owned())),
-                None => (spec.as_str(), None),
-            };
-            let named = body
-                .split_once(':')
-                .and_then(|(k, f)| headgate_feeds::FileKind::from_name(k).map(|_| f));
+            let PriceSpec { file, column, .. } = PriceSpec::of(spec);
             let options = Options {
                 point: Some(point.clone()),
                 column: column.filter(|_| *point == self.loaded.site.point),
                 ..Options::default()
             };
-            let file = named.unwrap_or(body);
             let parsed = match headgate_feeds::load_with(Path::new(file), self.market, &options) {
                 Ok(parsed) => parsed,
                 // Of several files each may hold other points and products.

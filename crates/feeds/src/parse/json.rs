@@ -4,7 +4,7 @@
 use super::FileKind;
 use super::header::{Layout, Typed, What, When};
 use crate::container::{self, Container};
-use crate::error::{FeedError, shown};
+use crate::error::{FeedError, OTHER_MARKET, shown};
 use crate::limits::{JSON_BYTES_MAX, NAMES_SHOWN_MAX, ROWS_MAX};
 use crate::local;
 use crate::market::Market;
@@ -143,7 +143,7 @@ fn dashboard(
 ) -> Result<Vec<ByteRecord>, FeedError> {
     let intervals: Vec<Object<'_>> = read(file, raw)?;
     let step = market.step(kind).ok_or_else(|| {
-        let what = format!("`{key}` does not go with the rules of market {}", market.name);
+        let what = format!("`{key}` {OTHER_MARKET} {}", market.name);
         whole(file, what, "name the market the file is from")
     })?;
     let mut rows = Vec::new();

@@ -8,7 +8,7 @@ use super::row::{FETCH_AGAIN, Row};
 use super::world::{self, Input};
 use super::{FileKind, INDEX_EPOCH, Mapping, Options, Parsed, SeriesKind};
 use crate::container::{self, Container};
-use crate::error::FeedError;
+use crate::error::{FeedError, OTHER_MARKET};
 use crate::limits::{PREAMBLE_ROWS_MAX, REMARK_ROWS_MAX};
 use crate::market::{Edge, Market};
 use crate::{implied_kind, settlement_point};
@@ -236,7 +236,7 @@ impl<'a> RowReader<'a> {
             When::Utc { .. } | When::Index { .. } | When::Never => true,
         };
         if !fits || (step.is_none() && held != Held::Map) {
-            let what = format!("a file of kind {kind} does not go with the rules of market {name}");
+            let what = format!("a file of kind {kind} {OTHER_MARKET} {name}");
             return Err(whole(file, &what, "name the market the file is from"));
         }
         Ok(held)

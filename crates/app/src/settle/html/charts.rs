@@ -1,8 +1,8 @@
 //! The charts of a statement.
 
 use super::label;
-use crate::chart::hours;
 use crate::chart::svg::{self, Lines, Series, Style};
+use crate::chart::{hours, marks};
 use crate::settle::Report;
 use headgate_core::settle::{Settled, Statement};
 use headgate_core::time::Time;
@@ -43,11 +43,6 @@ fn load_mw(settled: &Settled) -> f64 {
     settled.energy.0 as f64 / 3.6e9 / hours.max(1e-9)
 }
 
-/// Labels at midnights, no more than fit.
-fn marks(report: &Report, zone: &TimeZone) -> Vec<(f64, String)> {
-    crate::chart::marks(report.span, zone)
-}
-
 /// Values over time, with a break where intervals are missing.
 fn over_time(s: &Statement, value: impl Fn(&Settled) -> f64) -> Vec<(f64, Option<f64>)> {
     let mut out: Vec<(f64, Option<f64>)> = Vec::with_capacity(s.intervals.len() * 2);
@@ -80,7 +75,7 @@ fn price_and_load(report: &Report, zone: &TimeZone) -> String {
     let chart = Lines {
         left: format!("{}/MWh", s.currency),
         right: "MW".into(),
-        marks: marks(report, zone),
+        marks: marks(report.span, zone),
         series: vec![
             series("load", PALE, Style::Area, true, load),
             series("settlement price", RED, Style::Line, false, price),
@@ -128,7 +123,7 @@ fn cumulative(report: &Report, zone: &TimeZone) -> String {
     }
     all.push(series("as run".into(), BLUE, Style::Line, &report.statement));
     let left = report.statement.currency.clone();
-    let chart = Lines { left, right: String::new(), marks: marks(report, zone), series: all };
+    let chart = Lines { left, right: String::new(), marks: marks(report.span, zone), series: all };
     svg::lines("Cumulative profit", &chart)
 }
 

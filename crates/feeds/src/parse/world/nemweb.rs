@@ -4,7 +4,7 @@
 use super::super::row::{FETCH_AGAIN, Row};
 use super::super::{FileKind, SeriesKind};
 use super::{Taker, at_line, column, csv_of, named, names, unread, whole};
-use crate::error::{FeedError, shown};
+use crate::error::{FeedError, OTHER_MARKET, shown};
 use crate::local::{self, LocalClock, Pass};
 use crate::market::Edge;
 use csv::ByteRecord;
@@ -35,8 +35,7 @@ pub(super) fn read(
 ) -> Result<FileKind, FeedError> {
     let input = taker.input;
     if input.market.stamp != Edge::End {
-        let what =
-            format!("a NEMWeb report does not go with the rules of market {}", input.market.name);
+        let what = format!("a NEMWeb report {OTHER_MARKET} {}", input.market.name);
         return Err(whole(input, what, "name the market the file is from"));
     }
     let mut clock = LocalClock::new(input.market.zone().clone());
