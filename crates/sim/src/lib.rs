@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 pub mod address;
+pub mod backtest;
 pub mod farm;
 mod json;
 mod luxos_api;

@@ -1,0 +1,11 @@
+//! Back-test: history lived through by the live engine in virtual time, and what it was worth.
+//!
+//! A [`Tape`] is what became known, and when, beside the prices energy settled at in the end.
+//! [`run`] lets the engine live through it under one policy; what was drawn comes out as
+//! [`Segment`]s, each within one settlement interval, from which anyone can count again.
+
+mod run;
+mod tape;
+
+pub use run::{Policy, Run, RunError, RunOptions, Segment, run};
+pub use tape::{Tape, Told};
