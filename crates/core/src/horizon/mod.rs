@@ -4,6 +4,7 @@
 //! the rule of restarts for machines, which needs no forecast.
 
 pub mod exact;
+pub mod quota;
 pub mod regret;
 pub mod unit;
 

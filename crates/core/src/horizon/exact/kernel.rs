@@ -8,7 +8,7 @@
 //! impossible one is held at [`NEVER`], so no sum of two can leave 64 bits.
 
 /// The value of what cannot be; below every possible value, and two of them can be added.
-pub(super) const NEVER: i64 = -(1 << 61);
+pub(in crate::horizon) const NEVER: i64 = -(1 << 61);
 
 /// A lattice as the kernel needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! while the plan is read off forwards, so a year takes some hundred kilobytes. Ties go to the
 //! first move of [`Lattice::moves`]: off before on, lower before higher.
 
+pub(in crate::horizon) mod counted;
 mod kernel;
 mod rewards;
 #[cfg(test)]
@@ -14,7 +15,9 @@ mod walk;
 use super::unit::{LATTICE_LEVELS_MAX, Lattice, LatticeError, StateId, UnitSpec, UnitState};
 use crate::time::{Span, Time};
 use crate::units::{Energy, Money, Power, Price, WATT_SECONDS_PER_MWH};
-use kernel::{NEVER, Pay, Shape};
+use counted::{Counter, Lanes};
+pub(in crate::horizon) use kernel::NEVER;
+use kernel::{Pay, Shape};
 use rewards::Rewards;
 use std::fmt;
 use std::ops::Range;
@@ -187,6 +190,20 @@ fn place(shape: &Shape, lattice: &Lattice, s: StateId) -> usize {
     lattice.level(s).map_or(steps, |l| shape.off + steps * shape.levels + usize::from(l))
 }
 
+/// Steps that are gone over together.
+#[derive(Debug, Clone)]
+pub(in crate::horizon) struct Piece<'a> {
+    pub steps: Range<usize>,
+    pub counter: Option<&'a Counter>,
+}
+
+/// Cuts steps without a counter into pieces of at most `size`.
+pub(in crate::horizon) fn cut<'a>(steps: Range<usize>, size: usize, into: &mut Vec<Piece<'a>>) {
+    let end = steps.end;
+    let begins = steps.step_by(size);
+    into.extend(begins.map(|b| Piece { steps: b..(b + size).min(end), counter: None }));
+}
+
 /// Plans one unit at one step length, with buffers that are used again.
 #[derive(Debug, Clone)]
 pub struct Planner {
@@ -206,6 +223,10 @@ pub struct Planner {
     pay: Vec<i64>,
     marks: Vec<i64>,
     block: Vec<i64>,
+    lane_rows: Vec<i64>,
+    lanes: Lanes,
+    /// What a counted period is worth around the lane it begins in, on the way of the last plan.
+    edges: Vec<Vec<i64>>,
 }
 
 impl Planner {
@@ -245,6 +266,9 @@ impl Planner {
             pay: vec![0; shape.levels],
             marks: Vec::new(),
             block: Vec::new(),
+            lane_rows: Vec::new(),
+            lanes: Lanes::default(),
+            edges: Vec::new(),
             lattice,
         })
     }
@@ -253,6 +277,18 @@ impl Planner {
     #[must_use]
     pub fn lattice(&self) -> &Lattice {
         &self.lattice
+    }
+
+    /// What a start costs.
+    #[must_use]
+    pub fn start_cost(&self) -> Money {
+        Money(self.shape.cost)
+    }
+
+    /// What each counted period of the last plan was worth, the lanes around its beginning from
+    /// the tightest to the loosest.
+    pub(in crate::horizon) fn edges(&mut self) -> &mut Vec<Vec<i64>> {
+        &mut self.edges
     }
 
     /// Where a unit stands at a moment, as the beginning of a plan.
@@ -280,21 +316,33 @@ impl Planner {
     pub fn plan(&mut self, ahead: &Ahead<'_>, from: Origin) -> Result<Plan, ExactError> {
         self.check(ahead)?;
         let steps = ahead.gains.len();
-        let (size, width) = (steps.isqrt() + 1, self.row.len());
+        let mut pieces = Vec::new();
+        cut(0..steps, steps.isqrt() + 1, &mut pieces);
+        self.plan_pieces(ahead, from, &pieces).ok_or_else(|| self.blocked(ahead, from))
+    }
+
+    /// The best plan over pieces that follow each other without a gap; what lies ahead has been
+    /// checked.
+    pub(in crate::horizon) fn plan_pieces(
+        &mut self,
+        ahead: &Ahead<'_>,
+        from: Origin,
+        pieces: &[Piece<'_>],
+    ) -> Option<Plan> {
+        let width = self.row.len();
         let mut marks = std::mem::take(&mut self.marks);
-        marks.clear();
-        marks.resize((steps / size + 1) * width, 0);
+        marks.resize(pieces.len() * width, 0);
         self.set_end(ahead);
-        self.sweep(ahead, 0..steps, |t, row| {
-            if t % size == 0 {
-                marks[t / size * width..][..width].copy_from_slice(row);
-            }
-        });
+        for (piece, mark) in pieces.iter().zip(marks.chunks_exact_mut(width)).rev() {
+            mark.copy_from_slice(&self.row);
+            self.go_back(ahead, piece);
+        }
+        self.edges.clear();
         let plan = self.best(from).map(|(state, profit)| {
             let mut plan = Plan {
                 profit: Money(profit),
                 origin: state,
-                states: Vec::with_capacity(steps),
+                states: Vec::with_capacity(ahead.gains.len()),
                 starts: 0,
             };
             let made = if let Origin::At { starts, .. } = from { starts.into() } else { 0 };
@@ -302,19 +350,35 @@ impl Planner {
                 level: self.lattice.level(state),
                 steps: self.lattice.steps(state),
                 starts: usize::min(made, self.layers - 1),
+                lane: 0,
             };
-            for begin in (0..steps).step_by(size) {
-                let end = (begin + size).min(steps);
-                match marks.get(end / size * width..).filter(|_| end < steps) {
-                    Some(mark) => self.row.copy_from_slice(&mark[..width]),
-                    None => self.set_end(ahead),
-                }
-                at = self.read_block(ahead, begin..end, at, &mut plan);
+            for (piece, mark) in pieces.iter().zip(marks.chunks_exact(width)) {
+                self.row.copy_from_slice(mark);
+                at = self.read_piece(ahead, piece, at, &mut plan);
             }
             plan
         });
         self.marks = marks;
-        plan.ok_or_else(|| self.blocked(ahead, from))
+        plan
+    }
+
+    /// What the best plan over pieces earns; what lies ahead has been checked.
+    pub(in crate::horizon) fn value_pieces(
+        &mut self,
+        ahead: &Ahead<'_>,
+        from: Origin,
+        pieces: &[Piece<'_>],
+    ) -> Option<Money> {
+        self.set_end(ahead);
+        pieces.iter().rev().for_each(|piece| self.go_back(ahead, piece));
+        self.best(from).map(|(_, v)| Money(v))
+    }
+
+    fn go_back(&mut self, ahead: &Ahead<'_>, piece: &Piece<'_>) {
+        match piece.counter {
+            None => self.sweep(ahead, piece.steps.clone(), |_, _| {}),
+            Some(counter) => self.sweep_counted(ahead, counter, piece.steps.clone(), |_, _| {}),
+        }
     }
 
     /// Works out the value of every state before every step.
@@ -337,7 +401,7 @@ impl Planner {
     }
 
     /// Refuses lists of uneven length and money that might not fit.
-    fn check(&mut self, ahead: &Ahead<'_>) -> Result<(), ExactError> {
+    pub(in crate::horizon) fn check(&mut self, ahead: &Ahead<'_>) -> Result<(), ExactError> {
         let steps = ahead.gains.len();
         let even = |what, got, want| match got {
             0 => Ok(()),

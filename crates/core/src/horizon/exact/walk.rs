@@ -1,7 +1,8 @@
 //! Reads a plan off the values, and finds where there is none.
 
-use super::{Ahead, Band, ExactError, Origin, Plan, Planner, StateId};
-use std::ops::Range;
+use super::counted::Counter;
+use super::kernel::NEVER;
+use super::{Ahead, Band, ExactError, Origin, Piece, Plan, Planner, StateId};
 
 /// A state while a plan is read off.
 #[derive(Debug, Clone, Copy)]
@@ -10,39 +11,56 @@ pub(super) struct Spot {
     pub steps: u16,
     /// Starts of its day, where they are counted.
     pub starts: usize,
+    /// Where a counter stands, where there is one.
+    pub lane: usize,
 }
 
 impl Planner {
-    /// Makes the values of a block again, the row being those behind it, and reads the plan off.
-    pub(super) fn read_block(
+    /// Makes the values of a piece again, the row being those behind it, and reads the plan off.
+    pub(super) fn read_piece(
         &mut self,
         ahead: &Ahead<'_>,
-        steps: Range<usize>,
+        piece: &Piece<'_>,
         from: Spot,
         plan: &mut Plan,
     ) -> Spot {
-        let (begin, width) = (steps.start, self.row.len());
+        let steps = piece.steps.clone();
+        let (begin, mut spot) = (steps.start, from);
+        let lanes = piece.counter.map_or(1, |c| c.end.len());
+        let size = self.row.len() * lanes;
         let mut block = std::mem::take(&mut self.block);
-        block.clear();
-        block.resize((steps.len() + 1) * width, 0);
-        block[steps.len() * width..].copy_from_slice(&self.row);
-        self.sweep(ahead, steps.clone(), |t, row| {
-            block[(t - begin) * width..][..width].copy_from_slice(row);
-        });
-        let small = self.small;
-        let mut spot = from;
+        block.resize((steps.len() + 1) * size, 0);
+        let keep = |t: usize, row: &[i64]| block[(t - begin) * size..][..size].copy_from_slice(row);
+        match piece.counter {
+            None => {
+                let mut keep = keep;
+                keep(steps.end, &self.row);
+                self.sweep(ahead, steps.clone(), keep);
+            }
+            Some(counter) => {
+                spot.lane = counter.start;
+                self.sweep_counted(ahead, counter, steps.clone(), keep);
+            }
+        }
+        if let Some(counter) = piece.counter {
+            let place = spot.level.map_or(usize::from(spot.steps) - 1, |l| {
+                self.shape.off + (usize::from(spot.steps) - 1) * self.shape.levels + usize::from(l)
+            });
+            let day = self.layers > 1 && self.new_day(ahead, begin);
+            let layer = if day { 0 } else { spot.starts };
+            let row = &block[(layer * self.shape.width() + place) * lanes..][..lanes];
+            self.edges.push(counter.edge(row));
+        }
         for t in steps {
-            self.rewards.pay(ahead, t, small, &mut self.pay);
+            self.rewards.pay(ahead, t, self.small, &mut self.pay);
             if self.layers > 1 && self.new_day(ahead, t) {
                 spot.starts = 0;
             }
-            let next = &block[(t + 1 - begin) * width..][..width];
-            let stays_off = ahead.bands.get(t).is_none_or(|b| b.off);
+            let next = &block[(t + 1 - begin) * size..][..size];
+            let may_be_off = ahead.bands.get(t).is_none_or(|b| b.off);
             let was_on = spot.level.is_some();
-            spot = self.follow(spot, next, stays_off);
-            let started = !was_on && spot.level.is_some();
-            plan.starts += u32::from(started);
-            spot.starts += usize::from(started && !self.unlimited);
+            spot = self.follow(spot, next, may_be_off, piece.counter);
+            plan.starts += u32::from(!was_on && spot.level.is_some());
             plan.states.push(match spot.level {
                 None => self.lattice.off(spot.steps),
                 Some(level) => self.lattice.on(level, spot.steps),
@@ -54,43 +72,44 @@ impl Planner {
 
     /// Where the best move into a step leads, the step's pay being worked out and the values
     /// behind it known. The first of the best is taken: off, then levels from the lowest.
-    fn follow(&self, spot: Spot, next: &[i64], may_be_off: bool) -> Spot {
+    fn follow(&self, spot: Spot, next: &[i64], may_be_off: bool, count: Option<&Counter>) -> Spot {
         let shape = &self.shape;
-        let layer = |starts: usize| &next[starts * shape.width()..][..shape.width()];
-        let steps = usize::from(spot.steps);
-        let top = shape.levels - 1;
+        let (steps, top) = (usize::from(spot.steps), shape.levels - 1);
         let (off, levels, starts) = match spot.level.map(usize::from) {
             None => {
-                let may_start =
-                    steps == shape.off && (self.unlimited || spot.starts + 1 < self.layers);
-                let levels = if may_start { 0..shape.start + 1 } else { 0..0 };
+                let may = steps == shape.off && (self.unlimited || spot.starts + 1 < self.layers);
+                let levels = if may { 0..shape.start + 1 } else { 0..0 };
                 (Some((steps + 1).min(shape.off)), levels, true)
             }
             Some(l) => {
                 let stops = steps == shape.on && l <= shape.down;
-                (
-                    stops.then_some(1),
-                    l.saturating_sub(shape.down)..(l + shape.up).min(top) + 1,
-                    false,
-                )
+                let levels = l.saturating_sub(shape.down)..(l + shape.up).min(top) + 1;
+                (stops.then_some(1), levels, false)
             }
         };
-        let mut best = (i64::MIN, spot);
-        if let Some(steps) = off.filter(|_| may_be_off) {
-            let to = Spot { level: None, steps: narrow(steps), starts: spot.starts };
-            best = (layer(spot.starts)[steps - 1], to);
-        }
         let (age, cost) = if starts { (1, shape.cost) } else { ((steps + 1).min(shape.on), 0) };
         let made = spot.starts + usize::from(starts && !self.unlimited);
-        if !levels.is_empty() {
-            let values = &layer(made)[shape.off + (age - 1) * shape.levels..][..shape.levels];
-            for l in levels {
-                let value = values[l].wrapping_add(self.pay[l]).wrapping_sub(cost);
-                if value > best.0 {
-                    let to =
-                        Spot { level: Some(narrow(l)), steps: narrow(age), starts: spot.starts };
-                    best = (value, to);
-                }
+        let stay = off.filter(|_| may_be_off).map(|steps| {
+            let to = Spot { level: None, steps: narrow(steps), ..spot };
+            (to, steps - 1, 0)
+        });
+        let run = levels.filter(|l| self.pay[*l] != NEVER).map(|l| {
+            let to = Spot { level: Some(narrow(l)), steps: narrow(age), starts: made, ..spot };
+            (to, shape.off + (age - 1) * shape.levels + l, self.pay[l] - cost)
+        });
+        let mut best = (i64::MIN, spot);
+        for (mut to, place, pay) in stay.into_iter().chain(run) {
+            let mut at = to.starts * shape.width() + place;
+            if let Some(counter) = count {
+                let Some(lane) = counter.after(spot.lane, counter.count(to.level)) else {
+                    continue;
+                };
+                at = at * counter.end.len() + lane;
+                to.lane = lane;
+            }
+            let value = next[at].wrapping_add(pay);
+            if value > best.0 {
+                best = (value, to);
             }
         }
         assert!(best.0 > i64::MIN, "a state of a plan has a move");
