@@ -30,6 +30,8 @@ pub struct Stock {
     pub asleep: u32,
     /// Asleep and may not wake yet.
     pub locked_off: u32,
+    /// The highest level it can be set to now, where that is bounded.
+    pub reach: Option<Level>,
 }
 
 /// How many machines of one cohort shall run at each level at least.
@@ -190,7 +192,9 @@ fn lots(stairs: &Staircase, roster: &Roster, stocks: &[Stock], wishes: &[Wish]) 
             push(if wished { Tier::Keep } else { Tier::KeepBeyondWish }, stock.awake);
         } else {
             push(if wished { Tier::Keep } else { Tier::KeepBeyondWish }, here);
-            push(if wished { Tier::Raise } else { Tier::RaiseBeyondWish }, awake - here);
+            let reached = stock.reach.is_none_or(|most| seg.to <= most);
+            let more = if reached { awake - here } else { 0 };
+            push(if wished { Tier::Raise } else { Tier::RaiseBeyondWish }, more);
         }
     }
     for (cohort, (stock, wish)) in stocks.iter().zip(wishes).enumerate() {

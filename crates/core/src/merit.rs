@@ -52,7 +52,8 @@ pub fn frontier(cohort: &Cohort, overclock: bool) -> Vec<Level> {
             let run = |x: Power, y: Power| i128::from((y - x).0);
             let left = i128::from((b.rate - a.rate).0) * run(b.power, c.power);
             let right = i128::from((c.rate - b.rate).0) * run(a.power, b.power);
-            if left > right {
+            // A level on the line between two others is kept: it is as good as a mix of them.
+            if left >= right {
                 break;
             }
             hull.pop();

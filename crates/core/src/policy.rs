@@ -63,7 +63,7 @@ pub fn wishes(
             let strike = site.cohorts[c].strike.unwrap_or(strike);
             if price < strike { everything(site, c) } else { Wish::NOTHING }
         }
-        PolicyRule::Breakeven => match stairs {
+        PolicyRule::Breakeven | PolicyRule::LookAhead => match stairs {
             Some(stairs) => by_breakeven(site, stairs, &regrets[c], c, price),
             None => Wish::NOTHING,
         },

@@ -177,6 +177,12 @@ impl Roster {
         if level == Level::SLEEP { nominal } else { nominal.scaled(self.tallies[cohort].bias_ppm) }
     }
 
+    /// Power of a level by the curve, whatever machines of its kind have shown.
+    #[must_use]
+    pub fn nominal(&self, cohort: usize, level: Level) -> Power {
+        self.nominal[cohort][level.index()]
+    }
+
     /// Power of the machines once everything told has been obeyed; the lost as last measured.
     #[must_use]
     pub fn planned(&self) -> Power {

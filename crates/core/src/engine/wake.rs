@@ -162,6 +162,7 @@ impl Engine {
         if let Some(t) = self.above_since {
             at(t + time_to_fall(site) + Span(1));
         }
+        self.wake_for_units(&mut at);
         self.wake_for_decision(site, now, &mut at);
         wake.max(now + WAKE_LEAST)
     }
