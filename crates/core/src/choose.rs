@@ -211,7 +211,7 @@ fn wake_lot(stairs: &Staircase, cohort: usize, stock: &Stock, wish: &Wish) -> Op
     if stock.asleep == 0 {
         return None;
     }
-    let steps = || stairs.segments.iter().filter(move |s| s.cohort == cohort);
+    let steps = || stairs.by_cohort[cohort].iter();
     let first = steps().find(|s| s.is_start())?.to;
     let wished = wish.asleep > Level::SLEEP;
     let to = if wished { wish.asleep } else { first };

@@ -189,7 +189,7 @@ impl Roster {
         let mut sum = Power::ZERO;
         for (c, tally) in self.tallies.iter().enumerate() {
             sum += tally.lost_power;
-            for (l, n) in tally.at.iter().enumerate() {
+            for (l, n) in tally.at.iter().enumerate().filter(|(_, n)| **n > 0) {
                 let level = Level(u8::try_from(l).expect("a curve has at most LEVELS_MAX levels"));
                 sum += self.power(c, level).times(i64::from(*n));
             }

@@ -10,7 +10,7 @@ use crate::limits::{CONTROL_STEP, SETPOINTS_KEPT_MAX};
 use crate::market::Expected;
 use crate::merit::frontier;
 use crate::plan::{Change, DispatchPlan};
-use crate::policy::{Marginal, steps_of, wishes};
+use crate::policy::{Marginal, wishes};
 use crate::reason::{Alarm, Band, Decision, Narrowing, NextChange, Rung};
 use crate::site::{Cohort, PolicyRule, Ramp, Site};
 use crate::time::{Span, Time};
@@ -450,11 +450,11 @@ impl Engine {
             let tally = &self.roster.tallies()[s.cohort];
             let above: u32 = tally.at[s.to.index()..].iter().sum();
             let below: u32 = tally.at[s.from.index()..s.to.index()].iter().sum();
-            let first = steps_of(site, stairs, s.cohort);
+            let first = &stairs.restarts[s.cohort];
             let (stop, start) = match (s.is_start(), first) {
                 (true, Some(f)) => {
                     let r = &self.regrets[s.cohort];
-                    (r.stop_price(&f), r.start_price(&f))
+                    (r.stop_price(f), r.start_price(f))
                 }
                 _ => (s.breakeven, s.breakeven),
             };

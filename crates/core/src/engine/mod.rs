@@ -155,8 +155,8 @@ impl Engine {
         let during = self.during();
         if let (Some(price), Some(stairs)) = (self.priced, &self.stairs) {
             for c in 0..site.cohorts.len() {
-                if let Some(step) = crate::policy::steps_of(&site, stairs, c) {
-                    self.regrets[c].pass(&step, price, now.since(before));
+                if let Some(step) = &stairs.restarts[c] {
+                    self.regrets[c].pass(step, price, now.since(before));
                 }
             }
         }
