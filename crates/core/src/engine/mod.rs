@@ -74,6 +74,8 @@ pub struct Engine {
     site: Option<Arc<Site>>,
     mode: Mode,
     books: Vec<FeedBook>,
+    /// What all feeds have told together, each role by the best of its feeds that was heard.
+    known: FeedBook,
     feeds_since: Option<Time>,
     hashprice: Option<Hashprice>,
     stairs: Option<Staircase>,

@@ -32,6 +32,7 @@ pub(super) struct Drawn<'a> {
     next_value: usize,
     segments: Vec<Segment>,
     starts: Vec<u64>,
+    tracks: Vec<Vec<(Time, Power)>>,
 }
 
 impl<'a> Drawn<'a> {
@@ -49,6 +50,7 @@ impl<'a> Drawn<'a> {
             next_value: 0,
             segments: Vec::new(),
             starts: vec![0; site.cohorts.len()],
+            tracks: vec![Vec::new(); scene.units.len()],
         };
         for (i, machine) in site.machines.iter().enumerate() {
             let unit = scene.units.iter().find(|u| u.cohort == machine.cohort);
@@ -58,6 +60,7 @@ impl<'a> Drawn<'a> {
                 drawn.levels[i] = site.cohorts[cohort].curve.top();
             }
             drawn.add(cohort, drawn.levels[i], 1);
+            drawn.track(tape.span.start, cohort);
         }
         drawn
     }
@@ -67,6 +70,14 @@ impl<'a> Drawn<'a> {
         let sum = &mut self.sums[cohort];
         sum.0 += point.power.times(sign);
         sum.1 += point.rate.0 * sign;
+    }
+
+    /// Notes the power a unit has been set to.
+    fn track(&mut self, now: Time, cohort: usize) {
+        let unit = self.scene.units.iter().position(|u| usize::from(u.cohort.0) == cohort);
+        if let Some(unit) = unit {
+            self.tracks[unit].push((now, self.sums[cohort].0));
+        }
     }
 
     /// Takes in what machines are told now.
@@ -85,7 +96,7 @@ impl<'a> Drawn<'a> {
                 _ => times.down,
             };
             if takes.0 <= 0 {
-                self.set(i, c.level);
+                self.set(now, i, c.level);
             } else {
                 self.due[i] = Some(now + takes);
                 self.coming.insert((now + takes, c.machine.0), c.level);
@@ -93,11 +104,12 @@ impl<'a> Drawn<'a> {
         }
     }
 
-    fn set(&mut self, machine: usize, level: Level) {
+    fn set(&mut self, at: Time, machine: usize, level: Level) {
         let cohort = usize::from(self.scene.site.machines[machine].cohort.0);
         let was = std::mem::replace(&mut self.levels[machine], level);
         self.add(cohort, was, -1);
         self.add(cohort, level, 1);
+        self.track(at, cohort);
         if was == Level::SLEEP && level > Level::SLEEP {
             let size = self.scene.lot_sizes[cohort];
             self.starts[cohort] += u64::from(size);
@@ -116,7 +128,7 @@ impl<'a> Drawn<'a> {
             self.draw(at);
             self.coming.remove(&(at, machine));
             self.due[machine as usize] = None;
-            self.set(machine as usize, level);
+            self.set(at, machine as usize, level);
         }
         self.draw(now);
     }
@@ -181,6 +193,7 @@ impl<'a> Drawn<'a> {
             let lots = starts / u64::from((*size).max(1));
             start_cost += cohort.start_cost.times(i64::try_from(lots).unwrap_or(i64::MAX));
         }
-        Run { segments: self.segments, starts: self.starts, start_cost, steps }
+        let Self { segments, starts, tracks, .. } = self;
+        Run { segments, starts, start_cost, tracks, steps }
     }
 }

@@ -57,6 +57,8 @@ pub struct Run {
     pub starts: Vec<u64>,
     /// What the starts cost.
     pub start_cost: Money,
+    /// For each unit, from when on it was set to which power, at the unit; in order.
+    pub tracks: Vec<Vec<(Time, Power)>>,
     /// Engine steps taken; zero for the plan in hindsight.
     pub steps: u64,
 }
