@@ -43,9 +43,20 @@ fn main() {
             limit: Limit::EnergyAtLeast(Energy(1440 * 3_600_000_000)),
         })
         .collect();
-    for _ in 0..3 {
+    use headgate_core::horizon::quota::tight;
+    use headgate_core::horizon::unit::UnitState;
+    let _ = (&mut p, from, ahead, best);
+    for _ in 0..5 {
         let at = std::time::Instant::now();
-        let c = best(&mut p, &ahead, from, &q).unwrap();
+        let (_, c) = tight(
+            &spec,
+            Span::minutes(15),
+            (Time::from_seconds(1_704_067_200), &gains),
+            &UnitState::beginning(&spec),
+            &q,
+            Money(75_000_000),
+        )
+        .unwrap();
         println!(
             "{} bound {} gap {} {:.2e} {:?}",
             c.plan.profit,

@@ -235,7 +235,16 @@ impl Planner {
     /// # Errors
     /// [`LatticeError`] when its physics admits no plan at this step.
     pub fn new(spec: &UnitSpec, step: Span) -> Result<Self, LatticeError> {
-        let lattice = Lattice::new(spec, step)?;
+        Self::finer(spec, step, 1)
+    }
+
+    /// Puts a unit on a lattice with so many levels for each that it needs: under a quota, powers
+    /// between those levels earn a little more.
+    ///
+    /// # Errors
+    /// [`LatticeError`] when its physics admits no plan at this step.
+    pub fn finer(spec: &UnitSpec, step: Span, times: u16) -> Result<Self, LatticeError> {
+        let lattice = Lattice::finer(spec, step, times)?;
         let (off, on) = lattice.dwell();
         let (start, up, down) = lattice.reach();
         let shape = Shape {
@@ -377,7 +386,7 @@ impl Planner {
     fn go_back(&mut self, ahead: &Ahead<'_>, piece: &Piece<'_>) {
         match piece.counter {
             None => self.sweep(ahead, piece.steps.clone(), |_, _| {}),
-            Some(counter) => self.sweep_counted(ahead, counter, piece.steps.clone(), |_, _| {}),
+            Some(counter) => self.sweep_counted(ahead, counter, piece.steps.clone(), |_, _, _| {}),
         }
     }
 
