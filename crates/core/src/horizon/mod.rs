@@ -6,6 +6,7 @@
 pub mod exact;
 pub mod quota;
 pub mod regret;
+pub mod stairs;
 pub mod unit;
 
 pub use regret::{Regret, Stair, Steps};

@@ -2,6 +2,7 @@
 //! days, with negative prices, ties, carried states, starts a day and quotas.
 
 mod oracle;
+mod site;
 
 use headgate_core::fleet::CohortId;
 use headgate_core::horizon::exact::{Ahead, Origin, Planner};

@@ -3,10 +3,11 @@
 
 use headgate_core::horizon::exact::Origin;
 use headgate_core::horizon::quota::{Limit, Quota};
+use headgate_core::horizon::stairs::{Rows, Stair};
 use headgate_core::horizon::unit::{Lattice, UnitSpec};
 use headgate_core::site::Ramp;
 use headgate_core::time::{Span, Time};
-use headgate_core::units::Price;
+use headgate_core::units::{Power, Price};
 use microlp::{ComparisonOp, OptimizationDirection, Problem, Variable};
 
 /// Variables of one step: on, started, stopped, and power above the least.
@@ -27,7 +28,7 @@ pub struct Task<'a> {
     pub quotas: &'a [Quota],
 }
 
-fn mw(power: headgate_core::units::Power) -> f64 {
+fn mw(power: Power) -> f64 {
     power.0 as f64 / 1e6
 }
 
@@ -37,6 +38,70 @@ fn mw(power: headgate_core::units::Power) -> f64 {
 /// When the solver gives up.
 pub fn best(task: &Task<'_>) -> Option<f64> {
     let mut problem = Problem::new(OptimizationDirection::Maximize);
+    add(&mut problem, task);
+    solve(&problem)
+}
+
+fn solve(problem: &Problem) -> Option<f64> {
+    match problem.solve() {
+        Ok(outcome) => Some(outcome.into_solution().expect("it has no limit").objective()),
+        Err(microlp::Error::Infeasible) => None,
+        Err(e) => panic!("the solver gave up: {e}"),
+    }
+}
+
+/// The best profit of a site, in currency.
+pub fn best_site(tasks: &[Task<'_>], stairs: &[Stair<'_>], rows: &Rows) -> Option<f64> {
+    let mut problem = Problem::new(OptimizationDirection::Maximize);
+    let hours = tasks[0].lattice.step().0 as f64 / 3.6e12;
+    // The site's power in each step, as a sum of variables.
+    let mut sums: Vec<Vec<(Variable, f64)>> = vec![Vec::new(); tasks[0].gains.len()];
+    for task in tasks {
+        let min = mw(task.spec.min);
+        for (sum, step) in sums.iter_mut().zip(add(&mut problem, task)) {
+            sum.extend([(step.on, min), (step.above, 1.0)]);
+        }
+    }
+    for stair in stairs {
+        for (sum, gain) in sums.iter_mut().zip(stair.gains) {
+            let gain = gain.0 as f64 / 1e6 * hours;
+            sum.push((problem.add_var(gain, (0.0, mw(stair.power))), 1.0));
+        }
+    }
+    for (t, sum) in sums.iter().enumerate() {
+        let mut limit = |op, power: Option<&Power>| {
+            power.into_iter().for_each(|p| problem.add_constraint(sum.clone(), op, mw(*p)));
+        };
+        limit(ComparisonOp::Le, rows.most.get(t));
+        limit(ComparisonOp::Ge, rows.least.get(t));
+        let before = t.checked_sub(1).map(|b| &sums[b]);
+        let known = if t == 0 { mw(rows.before) } else { 0.0 };
+        let mut change = sum.clone();
+        change.extend(before.into_iter().flatten().map(|(v, c)| (*v, -c)));
+        if let Some(rise) = rows.rise {
+            problem.add_constraint(change.clone(), ComparisonOp::Le, mw(rise) + known);
+        }
+        if let Some(fall) = rows.fall {
+            problem.add_constraint(change, ComparisonOp::Ge, known - mw(fall));
+        }
+    }
+    for (steps, limit) in &rows.quotas {
+        let energy = sums[steps.clone()].iter().flatten().map(|(v, c)| (*v, c * hours));
+        match limit {
+            Limit::EnergyAtLeast(e) => {
+                problem.add_constraint(energy, ComparisonOp::Ge, e.0 as f64 / 3.6e9);
+            }
+            Limit::EnergyAtMost(e) => {
+                problem.add_constraint(energy, ComparisonOp::Le, e.0 as f64 / 3.6e9);
+            }
+            Limit::OffAtMost(_) => panic!("a site has no quota of time off"),
+        }
+    }
+    solve(&problem)
+}
+
+/// States one unit's plan.
+fn add(problem: &mut Problem, task: &Task<'_>) -> Vec<Step> {
     let hours = task.lattice.step().0 as f64 / 3.6e12;
     let (min, max) = (mw(task.spec.min), mw(task.spec.max));
     let steps: Vec<Step> = task
@@ -52,8 +117,8 @@ pub fn best(task: &Task<'_>) -> Option<f64> {
             }
         })
         .collect();
-    physics(&mut problem, task, &steps);
-    past(&mut problem, task, &steps);
+    physics(problem, task, &steps);
+    past(problem, task, &steps);
     for quota in task.quotas {
         let within = &steps[quota.steps.clone()];
         let energy = || within.iter().flat_map(|s| [(s.on, min * hours), (s.above, hours)]);
@@ -68,11 +133,7 @@ pub fn best(task: &Task<'_>) -> Option<f64> {
             }
         }
     }
-    match problem.solve() {
-        Ok(outcome) => Some(outcome.into_solution().expect("it has no limit").objective()),
-        Err(microlp::Error::Infeasible) => None,
-        Err(e) => panic!("the solver gave up: {e}"),
-    }
+    steps
 }
 
 fn by_step(ramp: Option<Ramp>, step: Span, most: f64) -> f64 {

@@ -294,6 +294,21 @@ impl Planner {
         Money(self.shape.cost)
     }
 
+    /// Counts of starts that are told apart.
+    pub(in crate::horizon) fn layers(&self) -> usize {
+        self.layers
+    }
+
+    /// Whether starts are counted at all.
+    pub(in crate::horizon) fn counts_starts(&self) -> bool {
+        !self.unlimited
+    }
+
+    /// Whether starts are counted anew in a step of a plan that begins at a moment.
+    pub(in crate::horizon) fn begins_day(&self, begin: Time, t: usize) -> bool {
+        self.counts_starts() && self.new_day(&Ahead::new(begin, &[]), t)
+    }
+
     /// What each counted period of the last plan was worth, the lanes around its beginning from
     /// the tightest to the loosest.
     pub(in crate::horizon) fn edges(&mut self) -> &mut Vec<Vec<i64>> {
