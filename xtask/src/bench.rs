@@ -6,11 +6,12 @@
 //! its example takes `CASE MACHINES`, prints the seconds of one step, and makes that step inside a
 //! function `measured` that is never inlined. `dispatch` and `prove` measure the running program
 //! against a simulated farm; goals that were missed make the task fail. `import` puts a year of
-//! prices into the store, beside pandas.
+//! prices into the store, beside pandas. `peers` runs other planners on the tasks of `horizon`.
 
 mod dispatch;
 mod farm;
 mod import;
+mod peers;
 mod prove;
 
 use crate::budget::{self, Budget};
@@ -23,7 +24,8 @@ use std::process::Command;
 use std::time::Duration;
 
 /// All benchmarks.
-pub const NAMES: [&str; 6] = ["day", "dispatch", "import", "journal", "prove", "step"];
+pub const NAMES: [&str; 8] =
+    ["day", "dispatch", "horizon", "import", "journal", "peers", "prove", "step"];
 
 /// Longest time one benchmark may take.
 const BENCH_MAX: Duration = Duration::from_secs(20 * 60);
@@ -43,8 +45,10 @@ pub fn task(args: &[&str]) -> Result<bool> {
     let (rows, faults) = match name {
         "day" => (example(&target, "headgate-sim", "day_bench")?, Vec::new()),
         "journal" => (example(&target, "headgate-store", "journal_bench")?, Vec::new()),
+        "horizon" => (example(&target, "headgate-core", "horizon_bench")?, Vec::new()),
         "dispatch" => dispatch::run(&target, &Tools::find(&target))?,
         "import" => import::run(&target)?,
+        "peers" => peers::run(&target)?,
         "prove" => prove::run(&target)?,
         "step" => step(&target)?,
         other => bail!("`{other}` is no benchmark; there are {}", NAMES.join(", ")),
@@ -173,7 +177,8 @@ mod tests {
         let error = task(&["nap"]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "`nap` is no benchmark; there are day, dispatch, import, journal, prove, step"
+            "`nap` is no benchmark; there are day, dispatch, horizon, import, journal, peers, prove, \
+             step"
         );
     }
 }
