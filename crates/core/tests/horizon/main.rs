@@ -94,10 +94,10 @@ fn cents(money: Money, other: f64) -> bool {
 }
 
 fn agree(spec: &UnitSpec, gains: &[Price], state: impl Fn(&Planner) -> StateId) {
-    let mut planner = Planner::new(spec, STEP).unwrap();
+    let mut planner = Planner::new(spec, STEP).expect("it has a lattice");
     let from = Origin::At { state: state(&planner), starts: 0 };
-    let ours = planner.value(&Ahead::new(BEGIN, gains), from).unwrap();
-    let theirs = oracle::best(&task(spec, &planner, gains, from, &[])).unwrap();
+    let ours = planner.value(&Ahead::new(BEGIN, gains), from).expect("there is a plan");
+    let theirs = oracle::best(&task(spec, &planner, gains, from, &[])).expect("there is a plan");
     assert!(cents(ours, theirs), "{ours} against {theirs}");
 }
 

@@ -9,7 +9,7 @@ pub(in crate::horizon) mod counted;
 mod kernel;
 mod rewards;
 #[cfg(test)]
-mod tests;
+pub(in crate::horizon) mod tests;
 mod walk;
 
 use super::unit::{LATTICE_LEVELS_MAX, Lattice, LatticeError, StateId, UnitSpec, UnitState};
