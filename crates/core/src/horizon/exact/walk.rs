@@ -29,7 +29,8 @@ impl Planner {
         let lanes = piece.counter.map_or(1, |c| c.end.len());
         let size = self.row.len() * lanes;
         let mut block = std::mem::take(&mut self.block);
-        block.resize((steps.len() + 1) * size, 0);
+        // Only ever longer: what is not written is not read, and clearing it would cost as much.
+        block.resize(block.len().max((steps.len() + 1) * size), 0);
         match piece.counter {
             None => {
                 let mut keep = |t: usize, row: &[i64]| {

@@ -146,7 +146,12 @@ pub fn tight(
     let ahead = Ahead::new(begin, gains);
     let mut binding = Vec::new();
     let mut found: Option<(Planner, Certified)> = None;
+    // A gap shrinks about as the distance of levels does.
+    let mut wanted = 1;
     for times in FINER {
+        if i64::from(times) < wanted && times < FINER[FINER.len() - 1] {
+            continue;
+        }
         let mut planner = match Planner::finer(spec, step, times) {
             Ok(planner) => planner,
             // Too many levels: what was found stands.
@@ -163,6 +168,7 @@ pub fn tight(
             }
         }
         let done = now.gap() <= gap;
+        wanted = i64::from(times).saturating_mul(now.gap().0 / gap.0.max(1) + 1);
         found = Some((planner, now));
         if done {
             break;
