@@ -1,0 +1,58 @@
+//! What a case came to: whole numbers only, so that the same case is the same bytes.
+
+use headgate_core::time::Span;
+use headgate_core::units::{Energy, Money};
+use serde::{Deserialize, Serialize};
+
+/// The most that could have been earned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bound {
+    /// Profit of the best plan in hindsight, or of the one that comes certifiably close.
+    pub profit: Money,
+    /// What may be left on the table beyond it; zero where it is exact.
+    pub gap: Money,
+}
+
+/// What one policy came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scored {
+    /// Compute revenue less energy cost, plus sell-back, less other cost.
+    pub profit: Money,
+    /// What its work was worth.
+    pub compute_revenue: Money,
+    /// What its energy cost.
+    pub energy_cost: Money,
+    /// What blocks brought that it did not use.
+    pub sell_back: Money,
+    /// Starts and the like.
+    pub other_cost: Money,
+    /// Energy at the meter.
+    pub energy: Energy,
+    /// Starts.
+    pub starts: u64,
+    /// Time it drew less than always-on, weighted by how much less.
+    pub curtailed: Span,
+    /// What running through spikes cost against the best plan.
+    pub missed_spike_cost: Money,
+    /// Share of what perfect foresight gains over always-on, in parts per million; `None` where
+    /// it gains nothing.
+    pub capture_ppm: Option<i64>,
+}
+
+/// What one case came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The most that could have been earned.
+    pub bound: Bound,
+    /// Every policy of the plan, in its order.
+    pub policies: Vec<Scored>,
+}
+
+/// A case that is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// Its number.
+    pub case: u64,
+    /// What it came to, or in one sentence why it came to nothing.
+    pub outcome: Result<Outcome, String>,
+}
