@@ -10,6 +10,7 @@ mod demo;
 mod doors;
 mod explain;
 mod farm;
+mod parquet;
 mod plant;
 mod prices;
 mod run;
@@ -17,6 +18,7 @@ mod screen;
 mod settle;
 mod site_files;
 mod start;
+mod sweep;
 mod status;
 mod values;
 

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 /// The most that could have been earned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound {
-    /// Profit of the best plan in hindsight, or of the one that comes certifiably close.
+    /// No plan earns more.
     pub profit: Money,
-    /// What may be left on the table beyond it; zero where it is exact.
-    pub gap: Money,
+    /// Whether a plan reaches it; otherwise nothing can earn more, and the best plan found less.
+    pub exact: bool,
+    /// Share of it that the best plan found leaves open, in parts per billion.
+    pub gap_ppb: i64,
 }
 
 /// What one policy came to.
