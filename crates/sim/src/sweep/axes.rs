@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// Most cases one sweep may have.
-pub const CASES_MAX: u64 = 1_000_000;
+pub const CASES_MAX: u64 = 200_000;
 
 /// How long each axis is. Sites change slowest, settings fastest, so that cases which share a
 /// tape stand together.
