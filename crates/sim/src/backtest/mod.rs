@@ -4,8 +4,11 @@
 //! [`run`] lets the engine live through it under one policy; what was drawn comes out as
 //! [`Segment`]s, each within one settlement interval, from which anyone can count again.
 
+mod account;
+pub mod referee;
 mod run;
 mod tape;
 
+pub use account::{AccountError, Statement, full_power, missed_spikes, misses, settle_run};
 pub use run::{Policy, Run, RunError, RunOptions, Segment, run};
 pub use tape::{Tape, Told};
