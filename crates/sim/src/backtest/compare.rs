@@ -198,11 +198,7 @@ impl Trial<'_> {
     ///
     /// # Errors
     /// [`CompareError`] when a run fails, cannot be settled, or breaks the physics of the site.
-    pub fn compare(
-        &self,
-        policies: &[Chosen],
-        live: Live<'_>,
-    ) -> Result<Comparison, CompareError> {
+    pub fn compare(&self, policies: &[Chosen], live: Live<'_>) -> Result<Comparison, CompareError> {
         let always = Chosen { name: Name::AlwaysOn, rule: Some(PolicyRule::AlwaysOn) };
         let mut causal: Vec<Chosen> =
             policies.iter().copied().filter(|p| p.rule.is_some()).collect();
@@ -215,15 +211,11 @@ impl Trial<'_> {
             (hindsight.join(), judged)
         });
         let best = best.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let (Hindsight { run: best_run, bound }, best) = best?;
+        let Hindsight { run: best_run, statement: best, bound } = best?;
         let mut lived = judged.into_iter().collect::<Result<Vec<_>, _>>()?;
         let foot = lived.iter().find(|(p, ..)| *p == always).map(|(_, _, s)| s.clone());
         let always_on = foot.expect("always-on was put in above");
-        lived.push((
-            Chosen { name: Name::PerfectForesight, rule: None },
-            best_run,
-            best.clone(),
-        ));
+        lived.push((Chosen { name: Name::PerfectForesight, rule: None }, best_run, best.clone()));
         let scored = |chosen: &Chosen| {
             let found = lived.iter().find(|(p, ..)| p.name == chosen.name)?;
             let (_, run, statement) = found.clone();
@@ -254,27 +246,22 @@ impl Trial<'_> {
         let step = self.site.market.dispatch_step;
         referee::check(self.site, self.units, step, self.tape, &run)
             .map_err(|source| CompareError::Violation { name, source })?;
-        let statement = self.settled(name, &run)?;
+        let statement = settle_run(self.site, self.tape, &run)
+            .map_err(|source| CompareError::Account { name, source })?;
         Ok((chosen, run, statement))
     }
 
-    /// The plan in hindsight, checked and settled.
+    /// The plan in hindsight, settled and checked.
     ///
     /// # Errors
     /// As [`Trial::compare`].
-    pub fn hindsight(&self) -> Result<(Hindsight, Statement), CompareError> {
+    pub fn hindsight(&self) -> Result<Hindsight, CompareError> {
         let name = Name::PerfectForesight.as_str();
         let found = hindsight(self.site, self.units, self.tape)?;
         let step = self.tape.settle_step;
         referee::check(self.site, self.units, step, self.tape, &found.run)
             .map_err(|source| CompareError::Violation { name, source })?;
-        let statement = self.settled(name, &found.run)?;
-        Ok((found, statement))
-    }
-
-    fn settled(&self, name: &'static str, run: &Run) -> Result<Statement, CompareError> {
-        settle_run(self.site, self.tape, run)
-            .map_err(|source| CompareError::Account { name, source })
+        Ok(found)
     }
 }
 
