@@ -4,6 +4,7 @@
 //! `tests` holds their encoding as a golden file so that an old journal stays readable.
 
 use crate::fleet::TelemetryBatch;
+use crate::horizon::unit::UnitSpec;
 use crate::market::{PriceKind, PriceRow};
 use crate::site::Site;
 use crate::time::{Span, Time};
@@ -77,6 +78,8 @@ pub enum Event {
         /// How far, forward positive.
         by: Span,
     },
+    /// The blocks of load without machines of the configuration that comes next.
+    Units(Vec<UnitSpec>),
 }
 
 /// Value of hashing: currency per PH/s per day, before pool fee.

@@ -2,7 +2,8 @@
 //! line and a caret.
 //!
 //! `file` parses and keeps every key's place, `raw` is the schema as written, `unit` reads
-//! quantities exactly, `hosts` reads machine addresses, `resolve` compares everything with
+//! quantities exactly, `hosts` reads machine addresses, `fleet` and `units` are what there is to
+//! run, `resolve` compares everything with
 //! everything and builds the [`Site`] the engine takes.
 
 mod error;
@@ -16,6 +17,7 @@ mod terms;
 #[cfg(test)]
 mod tests;
 mod unit;
+pub mod units;
 mod worth;
 
 pub use error::{ConfigError, ProblemKind};
@@ -24,6 +26,7 @@ pub use resolve::resolve;
 pub use unit::{Date, Text};
 
 use headgate_core::event::Hashprice;
+use headgate_core::horizon::unit::UnitSpec;
 use headgate_core::market::SettlementPoint;
 use headgate_core::settle::Terms;
 use headgate_core::site::{MarketRule, Site};
@@ -46,6 +49,10 @@ pub struct MarketFacts {
 pub struct Loaded {
     /// The site, as the engine takes it.
     pub site: Site,
+    /// Its blocks of load without machines.
+    pub units: Vec<UnitSpec>,
+    /// The trained model its policy looks ahead with, where it names one.
+    pub model: Option<PathBuf>,
     /// The data folder, where the command line names no other.
     pub data: PathBuf,
     /// How each feed of the site is followed, in their order.

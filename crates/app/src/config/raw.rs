@@ -279,7 +279,6 @@ pub struct RawWear {
 /// `cohort.unit`: one dispatchable block without machines.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "units are refused by their driver until they are built")]
 pub struct RawUnit {
     pub min: At<Power>,
     pub max: At<Power>,

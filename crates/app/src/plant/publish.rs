@@ -43,6 +43,7 @@ pub fn policy_name(rule: PolicyRule) -> &'static str {
         PolicyRule::AlwaysOn => "always_on",
         PolicyRule::FixedStrike(_) => "fixed_strike",
         PolicyRule::Breakeven => "breakeven",
+        PolicyRule::LookAhead => "look_ahead",
     }
 }
 

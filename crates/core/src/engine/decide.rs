@@ -10,7 +10,7 @@ use crate::limits::{CONTROL_STEP, SETPOINTS_KEPT_MAX};
 use crate::market::Expected;
 use crate::merit::frontier;
 use crate::plan::{Change, DispatchPlan};
-use crate::policy::{Marginal, steps_of, wishes};
+use crate::policy::{Marginal, wishes};
 use crate::reason::{Alarm, Band, Decision, Narrowing, NextChange, Rung};
 use crate::site::{Cohort, PolicyRule, Ramp, Site};
 use crate::time::{Span, Time};
@@ -43,11 +43,12 @@ impl Engine {
         let marginal = expected.map(|e| Marginal::of(&site, e.price, now));
         self.priced = marginal.map(|m| m.above);
         self.settling = expected.map(|e| e.price);
-        let stocks = stocks(&site, &self.roster, now);
+        let mut stocks = stocks(&site, &self.roster, now);
+        self.reaches(now, &mut stocks);
         let present = self.setpoint.or_else(|| self.measured_import());
         let present = present.unwrap_or_else(|| site.overhead.meter(self.roster.planned()));
         self.setpoint.get_or_insert(present);
-        let proposal = self.propose(&site, &stocks, marginal, present);
+        let proposal = self.propose(&site, &stocks, marginal, present, now);
         let fold = self.fold(&site, &stocks, now, present, loss);
         let (target, ladder) = fold.finish(proposal.preferred);
         self.alarm_overridden(&ladder, step);
@@ -96,13 +97,15 @@ impl Engine {
         stocks: &[Stock],
         marginal: Option<Marginal>,
         present: Power,
+        now: Time,
     ) -> Proposal {
-        let needs_value = site.policy.rule == PolicyRule::Breakeven;
+        let needs_value = matches!(site.policy.rule, PolicyRule::Breakeven | PolicyRule::LookAhead);
         let needs_price = site.policy.rule != PolicyRule::AlwaysOn;
         if (needs_price && marginal.is_none()) || (needs_value && self.stairs.is_none()) {
             let what = if marginal.is_none() { "price" } else { "value of the work" };
-            let wishes =
-                site.cohorts.iter().map(|c| Wish { awake: top(c), asleep: Level::SLEEP }).collect();
+            let all = site.cohorts.iter().map(|c| Wish { awake: top(c), asleep: Level::SLEEP });
+            let mut wishes: Vec<Wish> = all.collect();
+            self.within_reach(now, &mut wishes);
             let text = format!("the {what} is unknown: stay at {present}");
             return Proposal { stay: true, preferred: present, wishes, text };
         }
@@ -112,7 +115,8 @@ impl Engine {
             block: Power::ZERO,
         });
         let at = |price| {
-            let w = wishes(site, self.stairs.as_ref(), &self.regrets, price);
+            let mut w = wishes(site, self.stairs.as_ref(), &self.regrets, price);
+            self.within_reach(now, &mut w);
             (self.import_of(site, stocks, &w), w)
         };
         let (above, above_wishes) = at(m.above);
@@ -132,7 +136,7 @@ impl Engine {
             PolicyRule::FixedStrike(strike) => {
                 format!("{} with adders is at or above the strike of {strike}", m.above)
             }
-            PolicyRule::Breakeven => {
+            PolicyRule::Breakeven | PolicyRule::LookAhead => {
                 let segments = self.stairs.as_ref().map_or(&[][..], |s| &s.segments);
                 let worth = segments.iter().filter(|s| s.breakeven > m.above).count();
                 format!(
@@ -158,7 +162,7 @@ impl Engine {
 
     fn fold(&self, site: &Site, stocks: &[Stock], now: Time, present: Power, loss: Loss) -> Fold {
         let since = self.ramp_span(now);
-        let mut fold = self.physical(site, stocks);
+        let mut fold = self.physical(site, stocks, now);
         if let Some(ramp) = site.limits.ramp_up {
             let ceiling = present + ramp.within(since);
             fold.narrow(Rung::RampUp, None, Some(ceiling), || {
@@ -199,14 +203,15 @@ impl Engine {
         if due { CONTROL_STEP } else { Span::ZERO }
     }
 
-    fn physical(&self, site: &Site, stocks: &[Stock]) -> Fold {
+    fn physical(&self, site: &Site, stocks: &[Stock], now: Time) -> Fold {
         let lost = self.roster.lost_power();
         let floor = site.overhead.meter(lost + asleep_power(&self.roster, stocks));
-        let top: Vec<Wish> = site
+        let mut top: Vec<Wish> = site
             .cohorts
             .iter()
             .map(|c| Wish { awake: c.curve.top(), asleep: c.curve.top() })
             .collect();
+        self.within_reach(now, &mut top);
         let ceiling = self.import_of(site, stocks, &top);
         let counted: u32 =
             stocks.iter().map(|s| s.locked_on + s.awake + s.asleep + s.locked_off).sum();
@@ -384,6 +389,7 @@ impl Engine {
     fn plan(&mut self, now: Time, changes: Vec<Change>) -> DispatchPlan {
         self.generation += 1;
         self.roster.tell(now, self.generation, &changes);
+        self.carry_out(now, self.generation, &changes);
         DispatchPlan {
             generation: self.generation,
             at: now,
@@ -435,17 +441,20 @@ impl Engine {
             let p = Some(strike - site.import_adder);
             return Some(NextChange { down_above: p, up_below: p });
         }
-        let stairs = self.stairs.as_ref().filter(|_| site.policy.rule == PolicyRule::Breakeven)?;
+        let stairs = self.stairs.as_ref()?;
+        if !matches!(site.policy.rule, PolicyRule::Breakeven | PolicyRule::LookAhead) {
+            return None;
+        }
         let (mut down, mut up): (Option<Price>, Option<Price>) = (None, None);
         for s in &stairs.segments {
             let tally = &self.roster.tallies()[s.cohort];
             let above: u32 = tally.at[s.to.index()..].iter().sum();
             let below: u32 = tally.at[s.from.index()..s.to.index()].iter().sum();
-            let first = steps_of(site, stairs, s.cohort);
+            let first = &stairs.restarts[s.cohort];
             let (stop, start) = match (s.is_start(), first) {
                 (true, Some(f)) => {
                     let r = &self.regrets[s.cohort];
-                    (r.stop_price(&f), r.start_price(&f))
+                    (r.stop_price(f), r.start_price(f))
                 }
                 _ => (s.breakeven, s.breakeven),
             };

@@ -37,6 +37,7 @@ impl Engine {
             Event::Operator(act) => self.operator(act),
             Event::Tick => {}
             Event::ClockStepped { by } => self.clock_stepped(now, *by),
+            Event::Units(units) => self.units_next.clone_from(units),
         }
     }
 
@@ -66,6 +67,7 @@ impl Engine {
         self.decided_at = None;
         self.feeds_since = Some(now);
         self.ledger.restart();
+        self.assume_obeyed(now);
     }
 
     fn configure(&mut self, now: Time, site: &Site, step: &mut Step) {
@@ -98,6 +100,7 @@ impl Engine {
         self.stairs = None;
         self.stairs_for = None;
         self.site = Some(Arc::new(site.clone()));
+        self.configure_units(now, site);
     }
 
     pub(super) fn set_mode(&mut self, mode: AutomationMode) {
@@ -182,6 +185,7 @@ impl Engine {
             }
             self.feeds_since = self.feeds_since.map(|t| t.min(then));
             self.roster.clock_stepped_back(then);
+            self.units_stepped_back(then);
         }
         self.ledger.restart();
         self.setpoints.clear();

@@ -5,12 +5,14 @@
 
 mod decide;
 mod intake;
+mod units;
 mod view;
 mod wake;
 
 use crate::event::{AutomationMode, Event, Hashprice, Stamped};
 use crate::fleet::CohortSum;
 use crate::horizon::Regret;
+use crate::horizon::unit::UnitSpec;
 use crate::ledger::{Ledger, LedgerInterval};
 use crate::market::FeedBook;
 use crate::merit::Staircase;
@@ -23,6 +25,8 @@ use crate::units::{Money, Power, Price};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+
+pub use units::NO_DRIVER;
 
 /// What one step led to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +95,9 @@ pub struct Engine {
     generation: u64,
     alarms: BTreeSet<Alarm>,
     above_since: Option<Time>,
+    units: Vec<units::Unit>,
+    /// Units told of, until the configuration they belong to comes.
+    units_next: Vec<UnitSpec>,
     last: Option<Decision>,
 }
 
@@ -148,8 +155,8 @@ impl Engine {
         let during = self.during();
         if let (Some(price), Some(stairs)) = (self.priced, &self.stairs) {
             for c in 0..site.cohorts.len() {
-                if let Some(step) = crate::policy::steps_of(&site, stairs, c) {
-                    self.regrets[c].pass(&step, price, now.since(before));
+                if let Some(step) = &stairs.restarts[c] {
+                    self.regrets[c].pass(step, price, now.since(before));
                 }
             }
         }

@@ -5,8 +5,10 @@
 
 use super::run::{Run, Segment};
 use super::tape::Tape;
-use crate::world::{Account, entry, revenue};
+use crate::world::{Account, entry};
 use headgate_core::event::Hashprice;
+use headgate_core::fleet::CohortId;
+use headgate_core::horizon::unit::UnitSpec;
 use headgate_core::ledger::LedgerInterval;
 use headgate_core::merit::frontier;
 use headgate_core::number::{div_half_even, to_i64};
@@ -35,15 +37,6 @@ pub struct Statement {
 /// Why a run cannot be settled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AccountError {
-    /// Energy of the site is known as one.
-    #[error(
-        "failed to settle the run: cohort {cohort} has a value of its own beside others, and the \
-         meter knows them only together; give them one value or back-test them one by one"
-    )]
-    OwnValue {
-        /// The cohort's name.
-        cohort: String,
-    },
     /// The work has no value yet.
     #[error(
         "failed to settle the run: no hash price was known at {start}; start later or give \
@@ -61,29 +54,28 @@ pub enum AccountError {
     },
 }
 
-/// What all work of a site is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Worth {
-    /// By energy at the machines.
-    Energy(Price),
-    /// By the site's hash price.
-    Hashprice,
-}
-
-/// Settles a run: revenue by what the work was worth at the start of each interval, energy by
-/// the price the interval settled at, starts by what they cost.
+/// Settles a run: energy by the price each interval settled at, starts by what they cost.
 ///
 /// # Errors
 /// [`AccountError`] when a value or a part of the run is missing.
-pub fn settle_run(site: &Site, tape: &Tape, run: &Run) -> Result<Statement, AccountError> {
-    let worth = one_worth(site)?;
-    let full = full_power(site);
+pub fn settle_run(
+    site: &Site,
+    units: &[UnitSpec],
+    tape: &Tape,
+    run: &Run,
+) -> Result<Statement, AccountError> {
+    let by_hashprice = matches!(site.value, Value::Hashprice { .. })
+        && site.cohorts.iter().any(|c| c.value.is_none());
+    if by_hashprice && value_at(&tape.values, tape.span.start).is_none() {
+        return Err(AccountError::NoValue { start: tape.span.start });
+    }
+    let full = full_power(site, units);
     let mut account = Account::default();
     let mut intervals = Vec::with_capacity(tape.settled.len());
     let mut start_costs = Vec::with_capacity(tape.settled.len());
     let mut undrawn = Energy::ZERO;
     let mut rest = run.segments.as_slice();
-    let a_start = mean_start_cost(site, run);
+    let a_start = mean_start_cost(run);
     for row in &tape.settled {
         let within = rest.iter().take_while(|s| s.interval.end <= row.interval.end).count();
         let (own, later) = rest.split_at(within);
@@ -92,15 +84,7 @@ pub fn settle_run(site: &Site, tape: &Tape, run: &Run) -> Result<Statement, Acco
         if sum.interval != Some(row.interval) {
             return Err(AccountError::Uncovered { start: row.interval.start });
         }
-        let compute_revenue = match worth {
-            Worth::Energy(price) => price.of(sum.machine_energy),
-            Worth::Hashprice => {
-                let at = value_at(&tape.values, row.interval.start);
-                let per_day = at.ok_or(AccountError::NoValue { start: row.interval.start })?;
-                revenue(site, sum.machine_energy, sum.work, per_day)
-            }
-        };
-        let settled = entry(site, row.interval, sum.energy, compute_revenue, row.price);
+        let settled = entry(site, row.interval, sum.energy, sum.compute_revenue, row.price);
         account.intervals += 1;
         account.energy += settled.energy.0;
         account.work += sum.work;
@@ -111,10 +95,8 @@ pub fn settle_run(site: &Site, tape: &Tape, run: &Run) -> Result<Statement, Acco
         start_costs.push(a_start.times(i64::from(sum.starts)));
         intervals.push(settled);
     }
-    for (cohort, n) in site.cohorts.iter().zip(&run.starts) {
-        account.starts += n;
-        account.other_cost += cohort.start_cost.times(i64::try_from(*n).unwrap_or(i64::MAX)).0;
-    }
+    account.starts = run.starts.iter().sum();
+    account.other_cost = run.start_cost.0;
     account.profit =
         account.compute_revenue - account.energy_cost + account.sell_back - account.other_cost;
     Ok(Statement { account, intervals, start_costs, full, undrawn })
@@ -175,43 +157,30 @@ pub fn misses<'a>(
 /// Most a site can draw: every machine and unit at the top of its curve, no overclocking, within
 /// the import limit.
 #[must_use]
-pub fn full_power(site: &Site) -> Power {
+pub fn full_power(site: &Site, units: &[UnitSpec]) -> Power {
+    let is_unit = |c: CohortId| units.iter().any(|u| u.cohort == c);
+    let working = site.machines.iter().filter(|m| !m.excluded && !is_unit(m.cohort));
     let top = |m: &headgate_core::site::MachineSpec| {
         let cohort = site.cohort(m.cohort);
         let level = frontier(cohort, false).last().copied();
         level.map_or(Power::ZERO, |l| cohort.curve.at(l).power)
     };
-    let machines = site.machines.iter().map(top).sum();
-    site.overhead.meter(machines).min(site.limits.import)
-}
-
-/// The value that all work has in common.
-fn one_worth(site: &Site) -> Result<Worth, AccountError> {
-    let of = |value: Option<Price>| match (value, site.value) {
-        (Some(price), _) | (None, Value::Energy(price)) => Worth::Energy(price),
-        (None, Value::Hashprice { .. }) => Worth::Hashprice,
-    };
-    let mut worths = site.cohorts.iter().map(|c| (c, of(c.value)));
-    let Some((_, first)) = worths.next() else { return Ok(of(None)) };
-    match worths.find(|(_, worth)| *worth != first) {
-        Some((cohort, _)) => Err(AccountError::OwnValue { cohort: cohort.name.clone() }),
-        None => Ok(first),
-    }
+    let machines: Power = working.map(top).sum();
+    let blocks: Power = units.iter().map(|u| u.max).sum();
+    site.overhead.meter(machines + blocks).min(site.limits.import)
 }
 
 /// The hash price last known at a moment.
-fn value_at(values: &[Hashprice], at: Time) -> Option<Money> {
+pub(super) fn value_at(values: &[Hashprice], at: Time) -> Option<Money> {
     let next = values.partition_point(|v| v.known_at <= at);
     values.get(next.checked_sub(1)?).map(|v| v.per_ph_day)
 }
 
 /// What a start of a run cost on average: what a segment counts are starts of any cohort.
-fn mean_start_cost(site: &Site, run: &Run) -> Money {
-    let starts = |n: &u64| i128::from(*n);
-    let count: i128 = run.starts.iter().map(starts).sum();
-    let cost = site.cohorts.iter().zip(&run.starts);
-    let cost: i128 = cost.map(|(c, n)| i128::from(c.start_cost.0) * starts(n)).sum();
-    if count == 0 { Money::ZERO } else { Money(to_i64(div_half_even(cost, count))) }
+fn mean_start_cost(run: &Run) -> Money {
+    let count: u64 = run.starts.iter().sum();
+    let cost = i128::from(run.start_cost.0);
+    if count == 0 { Money::ZERO } else { Money(to_i64(div_half_even(cost, count.into()))) }
 }
 
 /// Segments of one settlement interval, added up.
@@ -219,7 +188,7 @@ fn mean_start_cost(site: &Site, run: &Run) -> Money {
 struct Sum {
     interval: Option<Interval>,
     energy: Energy,
-    machine_energy: Energy,
+    compute_revenue: Money,
     work: i64,
     starts: u32,
 }
@@ -229,7 +198,7 @@ impl Sum {
         let zero = Self {
             interval: None,
             energy: Energy::ZERO,
-            machine_energy: Energy::ZERO,
+            compute_revenue: Money::ZERO,
             work: 0,
             starts: 0,
         };
@@ -239,7 +208,7 @@ impl Sum {
                 end: s.interval.end,
             }),
             energy: sum.energy + s.energy,
-            machine_energy: sum.machine_energy + s.machine_energy,
+            compute_revenue: sum.compute_revenue + s.compute_revenue,
             work: sum.work + s.work,
             starts: sum.starts + s.starts,
         })

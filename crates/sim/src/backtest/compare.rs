@@ -243,10 +243,10 @@ impl Trial<'_> {
         let name = chosen.name.as_str();
         let rule = chosen.rule.unwrap_or(PolicyRule::AlwaysOn);
         let run = live(rule).map_err(|source| CompareError::Run { name, source })?;
-        let step = self.site.market.dispatch_step;
+        let step = self.tape.step;
         referee::check(self.site, self.units, step, self.tape, &run)
             .map_err(|source| CompareError::Violation { name, source })?;
-        let statement = settle_run(self.site, self.tape, &run)
+        let statement = settle_run(self.site, self.units, self.tape, &run)
             .map_err(|source| CompareError::Account { name, source })?;
         Ok((chosen, run, statement))
     }

@@ -13,22 +13,23 @@
 //!   __/.  resale
 //! ```
 
-use super::account::{AccountError, Statement, settle_run};
+use super::account::{AccountError, Statement, settle_run, value_at};
 use super::compare::{Bound, BoundKind};
 use super::run::{Run, Segment};
 use super::tape::Tape;
-use crate::world::entry;
+use crate::world::{entry, revenue};
+use headgate_core::fleet::{CohortId, OperatingPoint};
 use headgate_core::horizon::exact::{Ahead, Band, ExactError, Plan, Planner};
-use headgate_core::horizon::unit::{LatticeError, UnitSpec, UnitState};
+use headgate_core::horizon::unit::{Begins, LatticeError, UnitSpec, UnitState};
 use headgate_core::ledger::LedgerInterval;
 use headgate_core::market::PriceRow;
 use headgate_core::number::{div_half_even, to_i64};
-use headgate_core::site::{Site, Value};
-use headgate_core::time::{Interval, Span};
-use headgate_core::units::{Energy, Money, Power, Price};
+use headgate_core::site::{Cohort, Site};
+use headgate_core::time::{Interval, Span, Time};
+use headgate_core::units::{Energy, Money, NANOS_PER_SECOND, Power, Price};
 
 /// Micro-units that rounding may take in one interval: of revenue, of energy, of resale and of
-/// each unit's gain.
+/// each part's gain.
 const ROUNDING: i64 = 4;
 /// Parts of one whole in parts per million.
 const WHOLE_PPM: i128 = 1_000_000;
@@ -47,19 +48,10 @@ pub struct Hindsight {
 /// Why there is no plan in hindsight.
 #[derive(Debug, thiserror::Error)]
 pub enum HindsightError {
-    /// The site has machines, not units.
+    /// Parts of the site share a limit that all of them together exceed.
     #[error(
-        "failed to plan machines in hindsight: cohort {cohort} has machines; give it as a block \
-         with driver = \"none\" and a unit"
-    )]
-    Machines {
-        /// The cohort's name.
-        cohort: String,
-    },
-    /// Units share a limit that all of them together exceed.
-    #[error(
-        "failed to plan in hindsight: the units draw {together} together at the meter and the \
-         import limit is {import}; raise [limits] import or back-test them one by one"
+        "failed to plan in hindsight: all together draw {together} at the meter and the import \
+         limit is {import}; raise [limits] import or back-test the cohorts one by one"
     )]
     Coupled {
         /// All at their most.
@@ -67,25 +59,19 @@ pub enum HindsightError {
         /// The limit.
         import: Power,
     },
-    /// The unit's least power is above what the site may draw.
-    #[error("failed to plan unit {unit}: {import} at the meter are less than its least power")]
+    /// The least power is above what the site may draw.
+    #[error("failed to plan {cohort}: {import} at the meter are less than its least power")]
     TooSmall {
         /// Its cohort.
-        unit: String,
+        cohort: String,
         /// The limit.
         import: Power,
     },
-    /// A unit has no value per MWh.
-    #[error("failed to plan unit {unit}: a hash price cannot value it; give it a value")]
-    NoValue {
-        /// Its cohort.
-        unit: String,
-    },
-    /// A unit admits no plan.
-    #[error("failed to plan unit {unit} in steps of {step}")]
+    /// Its physics admits no plan.
+    #[error("failed to plan {cohort} in steps of {step}")]
     Lattice {
         /// Its cohort.
-        unit: String,
+        cohort: String,
         /// Step of settlement.
         step: Span,
         /// Why.
@@ -93,10 +79,10 @@ pub enum HindsightError {
         source: LatticeError,
     },
     /// There is no plan over the tape.
-    #[error("failed to plan unit {unit}")]
+    #[error("failed to plan {cohort}")]
     Plan {
         /// Its cohort.
-        unit: String,
+        cohort: String,
         /// Why.
         #[source]
         source: ExactError,
@@ -115,7 +101,33 @@ struct Line {
     base: Money,
 }
 
-/// Plans a site of units in hindsight.
+/// A unit, or all machines of a cohort: alike and bound by nothing together, the best plan of one
+/// is the best plan of each.
+#[derive(Debug)]
+struct Part<'a> {
+    cohort: &'a Cohort,
+    spec: UnitSpec,
+    /// Whether it is a unit, which moves along its lattice; machines take any level at once.
+    unit: bool,
+    /// Its working levels, all machines together.
+    levels: Vec<OperatingPoint>,
+    /// What it draws asleep.
+    sleep: Power,
+    /// How many start with one start.
+    machines: u64,
+}
+
+/// A part with its plan.
+struct Planned<'a> {
+    part: Part<'a>,
+    planner: Planner,
+    plan: Plan,
+    /// Best level of each interval, where it is free.
+    free: Vec<OperatingPoint>,
+}
+
+/// Plans a site in hindsight, in settlement intervals. Ramps of the whole site and its starts an
+/// hour are not counted: the bound holds with or without them.
 ///
 /// # Errors
 /// [`HindsightError`] when there is no plan or it cannot be settled.
@@ -124,44 +136,102 @@ pub fn hindsight(
     units: &[UnitSpec],
     tape: &Tape,
 ) -> Result<Hindsight, HindsightError> {
-    let has_unit = |c: usize| units.iter().any(|u| usize::from(u.cohort.0) == c);
-    if let Some(m) = site.machines.iter().find(|m| !has_unit(usize::from(m.cohort.0))) {
-        return Err(HindsightError::Machines { cohort: site.cohort(m.cohort).name.clone() });
-    }
-    let worths = worths(site, units)?;
-    let together = site.overhead.meter(units.iter().map(|u| u.max).sum());
-    if units.len() > 1 && together > site.limits.import {
+    let step = tape.settle_step;
+    let parts = parts(site, units, step)?;
+    let together = site.overhead.meter(parts.iter().map(Part::most).sum());
+    if parts.len() > 1 && together > site.limits.import {
         return Err(HindsightError::Coupled { together, import: site.limits.import });
     }
-    let lines: Vec<Line> = tape.settled.iter().map(|row| line(site, units, &worths, row)).collect();
-    let mut plans = Vec::with_capacity(units.len());
-    for (unit, worth) in units.iter().zip(&worths) {
-        plans.push(plan(site, tape, unit, *worth, &lines)?);
-    }
-    let run = carried_out(site, units, tape, &plans);
-    let statement = settle_run(site, tape, &run)?;
-    let fixed = site.overhead.fixed.over(tape.settle_step);
+    let lines: Vec<Line> = tape.settled.iter().map(|r| line(site, &parts, tape, r)).collect();
+    let fixed = site.overhead.meter(parts.iter().map(|p| p.sleep).sum()).over(step);
     let rest: i64 = lines.iter().map(|l| l.base.0 + l.slope.of(fixed).0).sum();
-    let value: i64 = plans.iter().map(|(_, p)| p.profit.0).sum::<i64>() - rest;
-    let bound = certify(value, &statement, units.len());
+    let mut planned = Vec::with_capacity(parts.len());
+    for part in parts {
+        planned.push(plan(site, tape, part, &lines)?);
+    }
+    let value: i64 = planned.iter().map(|p| p.plan.profit.0).sum::<i64>() - rest;
+    let run = carried_out(site, units, tape, &planned);
+    let statement = settle_run(site, units, tape, &run)?;
+    let bound = certify(value, &statement, planned.len());
     Ok(Hindsight { run, statement, bound })
 }
 
-fn name(site: &Site, unit: &UnitSpec) -> String {
-    site.cohort(unit.cohort).name.clone()
+/// What there is to plan.
+fn parts<'a>(
+    site: &'a Site,
+    units: &[UnitSpec],
+    step: Span,
+) -> Result<Vec<Part<'a>>, HindsightError> {
+    let mut parts = Vec::new();
+    for (id, cohort) in (0u16..).map(CohortId).zip(&site.cohorts) {
+        if let Some(spec) = units.iter().find(|u| u.cohort == id) {
+            let planner = planner(cohort, spec, step)?;
+            let of =
+                |p: &Power| OperatingPoint { power: *p, rate: headgate_core::units::Rate(p.0) };
+            let levels = planner.lattice().levels().iter().map(of).collect();
+            let sleep = Power::ZERO;
+            parts.push(Part { cohort, spec: *spec, unit: true, levels, sleep, machines: 1 });
+            continue;
+        }
+        let machines = site.machines.iter().filter(|m| m.cohort == id && !m.excluded).count();
+        let n = i64::try_from(machines).unwrap_or(i64::MAX);
+        let all = |p: &OperatingPoint| OperatingPoint {
+            power: p.power.times(n),
+            rate: headgate_core::units::Rate(p.rate.0.saturating_mul(n)),
+        };
+        let levels: Vec<_> = cohort.curve.levels()[1..].iter().map(all).collect();
+        let Some(top) = levels.last().filter(|_| n > 0) else { continue };
+        let spec = UnitSpec {
+            cohort: id,
+            min: top.power,
+            max: top.power,
+            start_at: top.power,
+            ramp_up: None,
+            ramp_down: None,
+            min_on: cohort.times.min_on,
+            min_off: cohort.times.min_off,
+            start_cost: cohort.start_cost.times(n),
+            starts_per_day: Some(cohort.starts_per_day),
+            begins: Begins::Off,
+        };
+        let sleep = cohort.curve.sleep().times(n);
+        parts.push(Part { cohort, spec, unit: false, levels, sleep, machines: machines as u64 });
+    }
+    Ok(parts)
 }
 
-/// What each unit's energy is worth, at the unit.
-fn worths(site: &Site, units: &[UnitSpec]) -> Result<Vec<Price>, HindsightError> {
-    let of = |u: &UnitSpec| match (site.cohort(u.cohort).value, site.value) {
-        (Some(price), _) | (None, Value::Energy(price)) => Ok(price),
-        (None, Value::Hashprice { .. }) => Err(HindsightError::NoValue { unit: name(site, u) }),
-    };
-    units.iter().map(of).collect()
+fn planner(cohort: &Cohort, spec: &UnitSpec, step: Span) -> Result<Planner, HindsightError> {
+    Planner::new(spec, step).map_err(|source| {
+        let cohort = cohort.name.clone();
+        HindsightError::Lattice { cohort, step, source }
+    })
 }
 
-/// A price at the unit of what costs so much at the meter.
-fn at_unit(site: &Site, meter: Price) -> Price {
+impl Part<'_> {
+    fn most(&self) -> Power {
+        self.levels.last().map_or(self.sleep, |p| p.power)
+    }
+
+    /// What a level's work of one interval is worth.
+    fn worth(&self, site: &Site, tape: &Tape, at: Time, point: OperatingPoint) -> (i64, Money) {
+        let (energy, work) = done(point, tape.settle_step);
+        let per_day = value_at(&tape.values, at).unwrap_or(Money::ZERO);
+        let worth = match self.cohort.value {
+            Some(price) => price.of(energy),
+            None => revenue(site, energy, work, per_day),
+        };
+        (work, worth)
+    }
+}
+
+/// Energy and work of a level held for a span.
+fn done(point: OperatingPoint, span: Span) -> (Energy, i64) {
+    let work = i128::from(point.rate.0) * i128::from(span.0);
+    (point.power.over(span), to_i64(div_half_even(work, NANOS_PER_SECOND)))
+}
+
+/// A price at the machine of what costs so much at the meter.
+fn at_machine(site: &Site, meter: Price) -> Price {
     let ppm = WHOLE_PPM + i128::from(site.overhead.share_ppm);
     Price(to_i64(div_half_even(i128::from(meter.0) * ppm, WHOLE_PPM)))
 }
@@ -172,47 +242,41 @@ fn cost(site: &Site, interval: Interval, energy: Energy, price: Price) -> Money 
     settled.energy_cost - settled.sell_back
 }
 
-/// The line that touches an interval's cost where the units would like to be by themselves.
-fn line(site: &Site, units: &[UnitSpec], worths: &[Price], row: &PriceRow) -> Line {
+/// The line that touches an interval's cost where the site would like to be if nothing bound it
+/// in time.
+fn line(site: &Site, parts: &[Part<'_>], tape: &Tape, row: &PriceRow) -> Line {
+    let market = row.price + site.import_adder;
+    let blocks: Vec<_> = site.blocks.iter().filter(|b| b.in_force(row.interval.start)).collect();
+    if blocks.is_empty() {
+        return Line { slope: market, base: Money::ZERO };
+    }
     let length = row.interval.length();
-    let most = site.overhead.meter(units.iter().map(|u| u.max).sum()).min(site.limits.import);
+    let most = site.overhead.meter(parts.iter().map(Part::most).sum()).over(length);
     let mut edges = vec![Energy::ZERO];
-    for block in site.blocks.iter().filter(|b| b.in_force(row.interval.start)) {
+    for block in blocks {
         edges.push(edges[edges.len() - 1] + block.energy(length));
     }
-    let most = most.over(length);
     edges.retain(|e| *e < most);
     edges.push(most);
-    let at = |e: Energy| cost(site, row.interval, e, row.price);
-    let market = row.price + site.import_adder;
-    let slope = if edges.len() == 2 && site.blocks.is_empty() {
-        market
-    } else {
-        wanted(site, units, worths, row, market)
-    };
+    let slope = wanted(site, parts, tape, row);
     // A broken line is nowhere farther below a straight one than at an edge.
-    let base = edges.iter().map(|e| at(*e) - slope.of(*e)).min().unwrap_or(Money::ZERO);
-    Line { slope, base }
+    let below = |e: &Energy| cost(site, row.interval, *e, row.price) - slope.of(*e);
+    Line { slope, base: edges.iter().map(below).min().unwrap_or(Money::ZERO) }
 }
 
-/// The marginal cost at which the units together would stand if nothing bound them in time.
-fn wanted(
-    site: &Site,
-    units: &[UnitSpec],
-    worths: &[Price],
-    row: &PriceRow,
-    market: Price,
-) -> Price {
-    let resale = site.blocks.iter().filter(|b| b.in_force(row.interval.start));
-    let mut block = Power::ZERO;
-    let mut below = market;
-    for b in resale {
+/// The marginal cost at which all parts together would stand if nothing bound them in time.
+fn wanted(site: &Site, parts: &[Part<'_>], tape: &Tape, row: &PriceRow) -> Price {
+    let market = row.price + site.import_adder;
+    let (mut block, mut below) = (Power::ZERO, market);
+    for b in site.blocks.iter().filter(|b| b.in_force(row.interval.start)) {
         block += b.quantity;
         below = below.min(b.resale(row.price) + site.import_adder);
     }
     let running = |cost: Price| {
-        let on = units.iter().zip(worths).filter(|(_, w)| **w > at_unit(site, cost));
-        site.overhead.meter(on.map(|(u, _)| u.max).sum())
+        let best = |p: &Part<'_>| best_level(site, tape, p, row.interval.start, cost);
+        let of = |p: &Part<'_>| best(p).filter(|(gain, _)| *gain > Money::ZERO);
+        let drawn = |p: &Part<'_>| of(p).map_or(p.sleep, |(_, point)| point.power);
+        site.overhead.meter(parts.iter().map(drawn).sum())
     };
     if running(market) >= block {
         return market;
@@ -220,83 +284,146 @@ fn wanted(
     if running(below) <= block {
         return below;
     }
-    // Between the two: the worth of the unit that fills the block.
-    let ppm = WHOLE_PPM + i128::from(site.overhead.share_ppm);
-    let at_meter = |w: Price| Price(to_i64(div_half_even(i128::from(w.0) * WHOLE_PPM, ppm)));
-    let mut all: Vec<Price> = worths.iter().map(|w| at_meter(*w)).collect();
-    all.sort_unstable();
-    let fills = all.into_iter().rev().find(|w| running(*w - Price(1)) >= block);
-    fills.unwrap_or(below).clamp(below, market)
+    // Between the two: the highest cost at which the block is still filled, by halving.
+    let (mut fills, mut leaves) = (below, market);
+    while (leaves - fills).0 > 1 {
+        let middle = Price(fills.0 + (leaves - fills).0 / 2);
+        if running(middle) >= block {
+            fills = middle;
+        } else {
+            leaves = middle;
+        }
+    }
+    fills
 }
 
-fn plan(
+/// The level that gains most at a cost at the meter, and its gain over sleep.
+fn best_level(
     site: &Site,
     tape: &Tape,
-    unit: &UnitSpec,
-    worth: Price,
+    part: &Part<'_>,
+    at: Time,
+    cost: Price,
+) -> Option<(Money, OperatingPoint)> {
+    let cost = at_machine(site, cost);
+    let gain = |p: &OperatingPoint| {
+        let (_, worth) = part.worth(site, tape, at, *p);
+        (worth - cost.of((p.power - part.sleep).over(tape.settle_step)), *p)
+    };
+    part.levels.iter().map(gain).max_by_key(|(gain, p)| (*gain, std::cmp::Reverse(p.power)))
+}
+
+fn plan<'a>(
+    site: &Site,
+    tape: &Tape,
+    part: Part<'a>,
     lines: &[Line],
-) -> Result<(Planner, Plan), HindsightError> {
-    let step = tape.settle_step;
-    let mut planner = Planner::new(unit, step).map_err(|source| {
-        let unit = name(site, unit);
-        HindsightError::Lattice { unit, step, source }
-    })?;
-    let gains: Vec<Price> = lines.iter().map(|l| worth - at_unit(site, l.slope)).collect();
+) -> Result<Planned<'a>, HindsightError> {
+    let mut planner = planner(part.cohort, &part.spec, tape.settle_step)?;
+    let cohort = || part.cohort.name.clone();
+    let mut free = Vec::new();
+    let (gains, awake): (Vec<Price>, Vec<Money>) = if part.unit {
+        let worth = part.cohort.value.unwrap_or(match site.value {
+            headgate_core::site::Value::Energy(price) => price,
+            headgate_core::site::Value::Hashprice { .. } => Price::ZERO,
+        });
+        (lines.iter().map(|l| worth - at_machine(site, l.slope)).collect(), Vec::new())
+    } else {
+        let best = tape
+            .settled
+            .iter()
+            .zip(lines)
+            .filter_map(|(row, l)| best_level(site, tape, &part, row.interval.start, l.slope));
+        let (awake, levels) = best.unzip();
+        free = levels;
+        (vec![Price::ZERO; lines.len()], awake)
+    };
     let most = site.overhead.machines(site.limits.import);
     let levels = planner.lattice().levels().partition_point(|p| *p <= most);
     if levels == 0 {
-        let (unit, import) = (name(site, unit), site.limits.import);
-        return Err(HindsightError::TooSmall { unit, import });
+        return Err(HindsightError::TooSmall { cohort: cohort(), import: site.limits.import });
     }
     let limited = levels < planner.lattice().levels().len();
     let to = u16::try_from(levels).unwrap_or(u16::MAX);
     let bands = if limited { vec![Band { to, ..Band::ALL }; gains.len()] } else { Vec::new() };
-    let ahead = Ahead { bands: &bands, ..Ahead::new(tape.span.start, &gains) };
-    let from = planner.origin(&UnitState::beginning(unit), tape.span.start);
-    let found = planner.plan(&ahead, from).map_err(|source| {
-        let unit = name(site, unit);
-        HindsightError::Plan { unit, source }
-    })?;
-    Ok((planner, found))
+    let ahead = Ahead { bands: &bands, awake: &awake, ..Ahead::new(tape.span.start, &gains) };
+    let from = planner.origin(&UnitState::beginning(&part.spec), tape.span.start);
+    let plan = planner.plan(&ahead, from);
+    let plan = plan.map_err(|source| HindsightError::Plan { cohort: cohort(), source })?;
+    Ok(Planned { part, planner, plan, free })
 }
 
-/// The plans of all units as one run.
-fn carried_out(site: &Site, units: &[UnitSpec], tape: &Tape, plans: &[(Planner, Plan)]) -> Run {
-    let mut starts = vec![0; site.cohorts.len()];
-    let mut segments = Vec::with_capacity(tape.settled.len());
+impl Planned<'_> {
+    /// What it does in an interval, and whether that begins with a start.
+    fn at(&self, t: usize) -> (OperatingPoint, bool) {
+        let lattice = self.planner.lattice();
+        let before = if t == 0 { self.plan.origin } else { self.plan.states[t - 1] };
+        let level = lattice.level(self.plan.states[t]);
+        let point = match level {
+            None => OperatingPoint { power: self.part.sleep, rate: headgate_core::units::Rate(0) },
+            Some(l) if self.part.unit => self.part.levels[usize::from(l)],
+            Some(_) => self.free[t],
+        };
+        (point, level.is_some() && lattice.level(before).is_none())
+    }
+}
+
+/// The plans of all parts as one run.
+fn carried_out(site: &Site, units: &[UnitSpec], tape: &Tape, plans: &[Planned<'_>]) -> Run {
+    let mut run = Run {
+        segments: Vec::with_capacity(tape.settled.len()),
+        starts: vec![0; site.cohorts.len()],
+        start_cost: Money::ZERO,
+        steps: 0,
+        set_points: vec![Vec::new(); units.len()],
+    };
+    let mut last = vec![None; plans.len()];
     for (t, row) in tape.settled.iter().enumerate() {
         let length = row.interval.length();
-        let (mut power, mut made) = (Power::ZERO, 0);
-        for (planner, plan) in plans {
-            let lattice = planner.lattice();
-            let before = if t == 0 { plan.origin } else { plan.states[t - 1] };
-            let now = plan.states[t];
-            power += lattice.power(now);
-            made += u32::from(lattice.level(before).is_none() && lattice.level(now).is_some());
+        let (mut power, mut work, mut worth, mut starts) = (Power::ZERO, 0, Money::ZERO, 0);
+        for (planned, last) in plans.iter().zip(&mut last) {
+            let part = &planned.part;
+            let (point, start) = planned.at(t);
+            let (done, value) = part.worth(site, tape, row.interval.start, point);
+            power += point.power;
+            work += done;
+            if point.rate.0 > 0 {
+                worth += value;
+            }
+            if start {
+                starts += u32::try_from(part.machines).unwrap_or(u32::MAX);
+                run.starts[usize::from(part.spec.cohort.0)] += part.machines;
+                run.start_cost += part.spec.start_cost;
+            }
+            let unit = units.iter().position(|u| u.cohort == part.spec.cohort);
+            if let Some(unit) = unit.filter(|_| *last != Some(point.power)) {
+                run.set_points[unit].push((row.interval.start, point.power));
+            }
+            *last = Some(point.power);
         }
         let meter = site.overhead.meter(power);
-        segments.push(Segment {
+        run.segments.push(Segment {
             interval: row.interval,
             power: meter,
             energy: meter.over(length),
             machine_energy: power.over(length),
-            work: 0,
-            starts: made,
+            work,
+            compute_revenue: worth,
+            starts,
         });
     }
-    for (unit, (_, plan)) in units.iter().zip(plans) {
-        starts[usize::from(unit.cohort.0)] += u64::from(plan.starts);
-    }
-    Run { segments, starts, steps: 0 }
+    run
 }
 
 /// The bound by the value of the lines and the profit of the plan.
-fn certify(value: i64, plan: &Statement, units: usize) -> Bound {
+fn certify(value: i64, plan: &Statement, parts: usize) -> Bound {
     let profit = plan.account.profit;
-    let rounding = i64::try_from(plan.intervals.len() * (units + 1)).unwrap_or(i64::MAX) * ROUNDING;
+    let places = i64::try_from(plan.intervals.len() * (parts + 1)).unwrap_or(i64::MAX);
+    let rounding = places * ROUNDING;
     if value - profit <= rounding {
         return Bound { profit: Money(profit), kind: BoundKind::Exact, gap: 0.0 };
     }
-    let gap = (value - profit) as f64 / value.unsigned_abs().max(1) as f64;
-    Bound { profit: Money(value + rounding), kind: BoundKind::Certified, gap }
+    let bound = value + rounding;
+    let gap = (bound - profit) as f64 / bound.unsigned_abs().max(1) as f64;
+    Bound { profit: Money(bound), kind: BoundKind::Certified, gap }
 }

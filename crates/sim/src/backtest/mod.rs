@@ -3,13 +3,21 @@
 //! A [`Tape`] is what became known, and when, beside the prices energy settled at in the end.
 //! [`run`] lets the engine live through it under one policy; what was drawn comes out as
 //! [`Segment`]s, each within one settlement interval, from which anyone can count again.
+//! `scene` makes the site ready: whole lots in place of machines; `drawn` is what they draw.
+//!
+//! [`hindsight`] is the best that could have been done, [`settle_run`] says what a run was worth,
+//! [`referee`] whether it could have been, and [`Trial`] does all of that for all policies.
 
 mod account;
 mod compare;
+mod drawn;
 mod hindsight;
 pub mod referee;
 mod run;
+mod scene;
 mod tape;
+#[doc(hidden)]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -19,5 +27,6 @@ pub use compare::{
     capture,
 };
 pub use hindsight::{Hindsight, HindsightError, hindsight};
-pub use run::{Policy, Run, RunError, RunOptions, Segment, run};
+pub use run::{OnStep, Policy, Run, RunError, RunOptions, Segment, run};
+pub use scene::LOTS_MAX;
 pub use tape::{Tape, Told};

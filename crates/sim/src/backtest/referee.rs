@@ -15,10 +15,9 @@ use super::account::full_power;
 use super::run::{Run, Segment};
 use super::tape::Tape;
 use headgate_core::horizon::unit::{Begins, UnitSpec};
-use headgate_core::number::{div_half_even, to_i64};
 use headgate_core::site::{Ramp, Site};
 use headgate_core::time::{Interval, Span, Time};
-use headgate_core::units::{Energy, NANOS_PER_SECOND, Power};
+use headgate_core::units::{Energy, Power};
 
 /// Levels of a ramp are cut to whole watts: a rise over this many steps may be so many watts off.
 const WATTS_A_STEP: i64 = 1;
@@ -77,8 +76,8 @@ pub enum Violation {
         /// As its power shows.
         made: u64,
     },
-    /// Several units are known only as one.
-    #[error("the run tells the power of {units} units only together: nobody can check them")]
+    /// A unit's power is not told.
+    #[error("the run does not tell the power of each of {units} units: nobody can check them")]
     Unknown {
         /// How many.
         units: usize,
@@ -100,22 +99,68 @@ pub fn check(
     for s in &run.segments {
         site_of(site, units, s)?;
     }
-    if units.is_empty() {
-        return Ok(());
-    }
-    if units.len() > 1 || site.machines.len() > units.len() {
+    if run.set_points.len() != units.len() {
         return Err(Violation::Unknown { units: units.len() });
     }
-    let track: Vec<Held> =
-        run.segments.iter().map(|s| held(s.interval, s.machine_energy)).collect();
-    let made = check_unit(0, &units[0], step, &track)?;
-    let counted = run.segments.iter().map(|s| u64::from(s.starts)).sum();
-    let told = run.starts.iter().sum::<u64>();
-    match counted == made && told == made {
-        true => Ok(()),
-        false => {
-            Err(Violation::Starts { counted: if told == made { counted } else { told }, made })
+    if !has_machines(site, units) {
+        add_up(site, units, tape, run)?;
+    }
+    for (unit, (spec, set)) in units.iter().zip(&run.set_points).enumerate() {
+        let made = check_unit(unit, spec, step, &track(set, tape.span.end))?;
+        let counted = run.starts.get(usize::from(spec.cohort.0)).copied().unwrap_or(0);
+        if counted != made {
+            return Err(Violation::Starts { counted, made });
         }
+    }
+    let counted: u64 = run.starts.iter().sum();
+    let made: u64 = run.segments.iter().map(|s| u64::from(s.starts)).sum();
+    if counted == made { Ok(()) } else { Err(Violation::Starts { counted, made }) }
+}
+
+/// Whether anything but units draws power.
+fn has_machines(site: &Site, units: &[UnitSpec]) -> bool {
+    let is_unit = |c| units.iter().any(|u| u.cohort == c);
+    site.machines.iter().any(|m| !m.excluded && !is_unit(m.cohort))
+}
+
+/// The set points of one unit as power over time.
+fn track(set: &[(Time, Power)], end: Time) -> Vec<Held> {
+    let until = set.iter().skip(1).map(|(at, _)| *at).chain([end]);
+    let held = |((start, power), end): (&(Time, Power), Time)| Held {
+        interval: Interval { start: *start, end },
+        power: *power,
+    };
+    set.iter().zip(until).map(held).collect()
+}
+
+/// Every segment draws what the set points of all units add up to.
+fn add_up(site: &Site, units: &[UnitSpec], tape: &Tape, run: &Run) -> Result<(), Violation> {
+    let mut all: Vec<(Time, usize, Power)> = Vec::new();
+    for (unit, set) in run.set_points.iter().enumerate() {
+        all.extend(set.iter().map(|(at, power)| (*at, unit, *power)));
+    }
+    all.sort_by_key(|(at, ..)| *at);
+    let mut now: Vec<Power> = units.iter().map(begin).collect();
+    let mut next = all.into_iter().peekable();
+    for s in &run.segments {
+        while let Some((_, unit, power)) = next.next_if(|(at, ..)| *at <= s.interval.start) {
+            now[unit] = power;
+        }
+        let broken =
+            |what: String| Violation::Site { interval: s.interval, power: s.power, limit: what };
+        if let Some((at, unit, _)) = next.peek().filter(|(at, ..)| *at < s.interval.end) {
+            return Err(broken(format!("unit {unit} is set anew within it, at {at}")));
+        }
+        let meter = site.overhead.meter(now.iter().copied().sum());
+        if meter != s.power {
+            return Err(broken(format!("its units and overhead draw {meter}")));
+        }
+    }
+    match next.next() {
+        Some((at, ..)) if at >= tape.span.end => {
+            Err(Violation::Cover { at: tape.span.end, next: format!("a set point at {at}") })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -145,9 +190,8 @@ fn site_of(site: &Site, units: &[UnitSpec], s: &Segment) -> Result<(), Violation
     if (told - s.energy).0.abs() > slack {
         return Err(Violation::Energy { interval, power: s.power, energy: s.energy });
     }
-    let machines = site.machines.len() > units.len();
-    let most = if machines {
-        Power(site.limits.import.0 + full_power(site).scaled(MACHINES_OFF_PPM).0)
+    let most = if has_machines(site, units) {
+        Power(site.limits.import.0 + full_power(site, units).scaled(MACHINES_OFF_PPM).0)
     } else {
         site.limits.import
     };
@@ -157,13 +201,6 @@ fn site_of(site: &Site, units: &[UnitSpec], s: &Segment) -> Result<(), Violation
     }
     if s.power < Power::ZERO || s.machine_energy < Energy::ZERO {
         let limit = "a load does not feed in".to_owned();
-        return Err(Violation::Site { interval, power: s.power, limit });
-    }
-    let meter = site.overhead.meter(held(interval, s.machine_energy).power);
-    if !machines
-        && (meter - s.power).0.abs() > 2 + 2 * NANOS_PER_SECOND as i64 / interval.length().0
-    {
-        let limit = format!("its units and overhead draw {meter}");
         return Err(Violation::Site { interval, power: s.power, limit });
     }
     Ok(())
@@ -178,10 +215,12 @@ pub struct Held {
     pub power: Power,
 }
 
-fn held(interval: Interval, energy: Energy) -> Held {
-    let watts = i128::from(energy.0) * NANOS_PER_SECOND;
-    let power = Power(to_i64(div_half_even(watts, i128::from(interval.length().0))));
-    Held { interval, power }
+/// What a unit draws before anything is set.
+fn begin(spec: &UnitSpec) -> Power {
+    match spec.begins {
+        Begins::Off => Power::ZERO,
+        Begins::On => spec.max,
+    }
 }
 
 /// What is known of a unit while its power is read from the start on.
@@ -206,8 +245,8 @@ pub fn check_unit(
     track: &[Held],
 ) -> Result<u64, Violation> {
     let Some(first) = track.first() else { return Ok(0) };
-    let begins_on = spec.begins == Begins::On;
-    let before = if begins_on { spec.max } else { Power::ZERO };
+    let before = begin(spec);
+    let begins_on = before > Power::ZERO;
     let mut past =
         Past { on: begins_on, switched: None, day: first.interval.start.day(), starts: 0 };
     let mut last = before;

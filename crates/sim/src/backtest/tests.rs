@@ -74,7 +74,7 @@ fn tape(prices: &[i64]) -> Tape {
 /// A run at these powers, a quarter each.
 fn run_of(site: &Site, powers: &[Power]) -> Run {
     let mut last = Power::ZERO;
-    let mut segments = Vec::new();
+    let (mut segments, mut set) = (Vec::new(), Vec::new());
     for (i, power) in powers.iter().enumerate() {
         let starts = u32::from(last == Power::ZERO && *power > Power::ZERO);
         let meter = site.overhead.meter(*power);
@@ -84,12 +84,15 @@ fn run_of(site: &Site, powers: &[Power]) -> Run {
             energy: meter.over(QUARTER),
             machine_energy: power.over(QUARTER),
             work: 0,
+            compute_revenue: usd(40).of(power.over(QUARTER)),
             starts,
         });
+        set.push((quarter(i).start, *power));
         last = *power;
     }
-    let starts = segments.iter().map(|s| u64::from(s.starts)).sum();
-    Run { segments, starts: vec![starts], steps: 1 }
+    let starts: u64 = segments.iter().map(|s| u64::from(s.starts)).sum();
+    let start_cost = site.cohorts[0].start_cost.times(starts as i64);
+    Run { segments, starts: vec![starts], start_cost, steps: 1, set_points: vec![set] }
 }
 
 /// A walk over the lattice that goes by chance.
@@ -124,7 +127,7 @@ fn an_account_follows_its_terms() {
     }];
     let tape = tape(&[20, 100]);
     let run = run_of(&site, &[mw(40), mw(80)]);
-    let s = settle_run(&site, &tape, &run).unwrap();
+    let s = settle_run(&site, &[block()], &tape, &run).unwrap();
     let shown = format!(
         "energy {} revenue {} cost {} back {} other {} profit {} curtailed {:.3} h",
         Energy(s.account.energy),
@@ -151,7 +154,7 @@ fn a_run_that_leaves_time_out_is_not_settled() {
     let tape = tape(&[20, 20, 20]);
     let mut run = run_of(&site, &[mw(40), mw(40), mw(40)]);
     run.segments.remove(1);
-    let why = settle_run(&site, &tape, &run).unwrap_err().to_string();
+    let why = settle_run(&site, &[block()], &tape, &run).unwrap_err().to_string();
     insta::assert_snapshot!(why, @"failed to settle the run: it says nothing of the interval at 2024-01-01T00:15:00Z");
     let why = check(&site, &[block()], QUARTER, &tape, &run).unwrap_err().to_string();
     insta::assert_snapshot!(why, @"the run breaks off at 2024-01-01T00:15:00Z: the next segment is [2024-01-01T00:30:00Z, 2024-01-01T00:45:00Z)");
@@ -241,7 +244,7 @@ proptest! {
         let powers = walk(&lattice, &choices[..prices.len()]);
         let run = run_of(&site, &powers);
         if check(&site, &units, QUARTER, &tape, &run).is_ok() {
-            let s = settle_run(&site, &tape, &run).unwrap();
+            let s = settle_run(&site, &[block()], &tape, &run).unwrap();
             prop_assert!(s.account.profit <= best.bound.profit.0);
         }
     }
