@@ -3,6 +3,7 @@
 //! [`unit`] says what a block of load can do and puts it on a lattice of states; [`regret`] is
 //! the rule of restarts for machines, which needs no forecast.
 
+pub mod exact;
 pub mod regret;
 pub mod unit;
 

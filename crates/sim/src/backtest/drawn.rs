@@ -32,6 +32,8 @@ pub(super) struct Drawn<'a> {
     next_value: usize,
     segments: Vec<Segment>,
     starts: Vec<u64>,
+    /// Power each unit was set to, and when.
+    set_points: Vec<Vec<(Time, Power)>>,
 }
 
 impl<'a> Drawn<'a> {
@@ -49,6 +51,7 @@ impl<'a> Drawn<'a> {
             next_value: 0,
             segments: Vec::new(),
             starts: vec![0; site.cohorts.len()],
+            set_points: vec![Vec::new(); scene.units.len()],
         };
         for (i, machine) in site.machines.iter().enumerate() {
             let unit = scene.units.iter().find(|u| u.cohort == machine.cohort);
@@ -85,7 +88,7 @@ impl<'a> Drawn<'a> {
                 _ => times.down,
             };
             if takes.0 <= 0 {
-                self.set(i, c.level);
+                self.set(now, i, c.level);
             } else {
                 self.due[i] = Some(now + takes);
                 self.coming.insert((now + takes, c.machine.0), c.level);
@@ -93,8 +96,13 @@ impl<'a> Drawn<'a> {
         }
     }
 
-    fn set(&mut self, machine: usize, level: Level) {
-        let cohort = usize::from(self.scene.site.machines[machine].cohort.0);
+    fn set(&mut self, at: Time, machine: usize, level: Level) {
+        let id = self.scene.site.machines[machine].cohort;
+        let cohort = usize::from(id.0);
+        if let Some(unit) = self.scene.units.iter().position(|u| u.cohort == id) {
+            let power = self.scene.site.cohorts[cohort].curve.at(level).power;
+            self.set_points[unit].push((at, power));
+        }
         let was = std::mem::replace(&mut self.levels[machine], level);
         self.add(cohort, was, -1);
         self.add(cohort, level, 1);
@@ -116,7 +124,7 @@ impl<'a> Drawn<'a> {
             self.draw(at);
             self.coming.remove(&(at, machine));
             self.due[machine as usize] = None;
-            self.set(machine as usize, level);
+            self.set(at, machine as usize, level);
         }
         self.draw(now);
     }
@@ -181,6 +189,12 @@ impl<'a> Drawn<'a> {
             let lots = starts / u64::from((*size).max(1));
             start_cost += cohort.start_cost.times(i64::try_from(lots).unwrap_or(i64::MAX));
         }
-        Run { segments: self.segments, starts: self.starts, start_cost, steps }
+        Run {
+            segments: self.segments,
+            starts: self.starts,
+            start_cost,
+            steps,
+            set_points: self.set_points,
+        }
     }
 }
