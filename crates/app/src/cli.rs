@@ -317,7 +317,10 @@ fn shard(text: &str) -> Result<crate::sweep::SweepShard, String> {
     let (i, n): (u64, u64) = parts.ok_or("write it like 2/3: the second of three parts")?;
     match (1..=n).contains(&i) && n <= crate::sweep::SHARDS_MAX {
         true => Ok(crate::sweep::SweepShard { i, n }),
-        false => Err(format!("{i} is not one of 1 to {n}, or {n} is more than {}", crate::sweep::SHARDS_MAX)),
+        false => Err(format!(
+            "{i} is not one of 1 to {n}, or {n} is more than {}",
+            crate::sweep::SHARDS_MAX
+        )),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The one binary `headgate`.
 
+mod backtest;
 mod bench;
 mod chart;
 mod cli;
@@ -18,8 +19,8 @@ mod screen;
 mod settle;
 mod site_files;
 mod start;
-mod sweep;
 mod status;
+mod sweep;
 mod values;
 
 use clap::{CommandFactory, Parser};

@@ -3,10 +3,13 @@
 use super::frame::{Frame, midnight};
 use super::plan::Key;
 use crate::backtest::read;
+use crate::config::Loaded;
 use crate::run::Refused;
+use crate::values::Fetching;
 use anyhow::bail;
+use headgate_core::event::{Event, Hashprice};
 use headgate_core::market::SettlementPoint;
-use headgate_core::time::Interval;
+use headgate_core::time::{Interval, Time};
 use headgate_sim::sweep::book::HISTORY;
 use headgate_sim::sweep::bootstrap::draw;
 use headgate_sim::sweep::{Book, BookInput, Day, SiteInput, SpanInput, Sweep};
@@ -37,7 +40,7 @@ pub fn sweep(frame: &Frame) -> anyhow::Result<Sweep> {
     for site in &frame.sites {
         let loaded = &site.loaded;
         let values = match earliest {
-            Some(start) => crate::backtest::values(loaded, start)?,
+            Some(start) => values(loaded, start)?,
             None => Vec::new(),
         };
         let (site, books) = (loaded.site.clone(), site.places.clone());
@@ -50,6 +53,16 @@ pub fn sweep(frame: &Frame) -> anyhow::Result<Sweep> {
         axes: frame.axes.clone(),
         resampling: frame.plan.resampling,
     })
+}
+
+/// What a site's work is worth over time, from the value in force at a moment on.
+fn values(loaded: &Loaded, start: Time) -> anyhow::Result<Vec<Hashprice>> {
+    let told = crate::values::script(loaded, start, Fetching::Now)?;
+    let value = |(_, event): (Time, Event)| match event {
+        Event::Value(value) => Some(value),
+        _ => None,
+    };
+    Ok(told.into_iter().filter_map(value).collect())
 }
 
 fn book(frame: &Frame, place: usize) -> anyhow::Result<Book> {

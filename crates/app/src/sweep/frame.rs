@@ -147,7 +147,10 @@ impl Frame {
             for unit in &loaded.units {
                 Lattice::new(&setting.unit.applied(unit), step).map_err(|e| {
                     let name = &loaded.site.cohort(unit.cohort).name;
-                    format!("`{name}` admits no plan in steps of {step} under {}: {e}", self.of_unit(setting))
+                    format!(
+                        "`{name}` admits no plan in steps of {step} under {}: {e}",
+                        self.of_unit(setting)
+                    )
                 })?;
             }
         }
@@ -192,7 +195,9 @@ impl Frame {
         let mut axis = |text: String| {
             hasher.update(text.as_bytes()).update(b"\n");
         };
-        self.sites.iter().for_each(|s| axis(format!("{} {:?}", s.loaded.site.config_hash, s.places)));
+        self.sites
+            .iter()
+            .for_each(|s| axis(format!("{} {:?}", s.loaded.site.config_hash, s.places)));
         self.places.iter().for_each(|p| axis(format!("{p:?}")));
         self.plan.spans.iter().for_each(|s| axis(format!("{} {}", s.first, s.after)));
         self.plan.settings.iter().for_each(|s| axis(format!("{s:?}")));

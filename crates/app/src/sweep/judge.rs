@@ -4,9 +4,7 @@ use headgate_core::number::{div_half_even, to_i64};
 use headgate_core::site::{PolicyRule, Site};
 use headgate_core::time::Span;
 use headgate_core::units::{Energy, Money, Price};
-use headgate_sim::backtest::{
-    self, BoundKind, Chosen, Name, Policy, RunOptions, Statement,
-};
+use headgate_sim::backtest::{self, BoundKind, Chosen, Name, Policy, RunOptions, Statement};
 use headgate_sim::sweep::{Bound, Judge, Outcome, Scored, Setting, Trial};
 
 /// Longest sentence that is kept of a case that came to nothing.
@@ -38,7 +36,9 @@ impl Policies {
             let found = back_test.hindsight()?;
             let bound = bound(&found.bound);
             let scored = scored(&found.statement, Money::ZERO, None);
-            return Ok(Outcome { bound, policies: vec![scored; self.names.len()] });
+            let policies = vec![scored; self.names.len()];
+            let head = Money(found.statement.account.profit);
+            return Ok(Outcome { bound, foot: None, head, policies });
         }
         let chosen: Vec<Chosen> =
             self.names.iter().map(|name| chosen(*name, site, trial.setting)).collect();
@@ -51,7 +51,12 @@ impl Policies {
         let each = compared.rows.iter().map(|row| {
             scored(&row.statement, row.missed_spikes, capture(&row.statement, foot, head))
         });
-        Ok(Outcome { bound: bound(&compared.bound), policies: each.collect() })
+        Ok(Outcome {
+            bound: bound(&compared.bound),
+            foot: Some(Money(foot.account.profit)),
+            head: Money(head.account.profit),
+            policies: each.collect(),
+        })
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::run::Refused;
 use anyhow::{Context, bail};
-use headgate_sim::sweep::record::{self, Contents, Header};
 use headgate_sim::sweep::Done;
+use headgate_sim::sweep::record::{self, Contents, Header};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};

@@ -181,13 +181,21 @@ fn table_of(document: &Value) -> String {
     let policies = document["policies"].as_array();
     let Some(policies) = policies else { return out };
     out += &format!(
-        "\n{:<18}{:>7}{:>19}{:>9}{:>9}{:>9}{:>9}{:>10}{:>12}\n",
-        "policy", "cases", "mean profit", "capture", "worst", "10 %", "median", "starts", "hours off"
+        "\n{:<18}{:>7}{:>19}{:>10}{:>10}{:>10}{:>10}{:>10}{:>9}{:>11}\n",
+        "policy",
+        "cases",
+        "mean profit",
+        "pooled",
+        "mean",
+        "worst",
+        "10 %",
+        "median",
+        "starts",
+        "hours off"
     );
     for p in policies {
-        let share = |key: &str| {
-            p[key].as_f64().map_or("-".to_owned(), |v| format!("{:.2} %", v * 100.0))
-        };
+        let share =
+            |key: &str| p[key].as_f64().map_or("-".to_owned(), |v| format!("{:.2} %", v * 100.0));
         let figure = |key: &str, digits: usize| {
             p[key].as_f64().map_or("-".to_owned(), |v| format!("{v:.digits$}"))
         };
@@ -195,10 +203,11 @@ fn table_of(document: &Value) -> String {
             crate::settle::html::money(headgate_core::units::Money((v * 1e6).round() as i64))
         });
         out += &format!(
-            "{:<18}{:>7}{:>19}{:>9}{:>9}{:>9}{:>9}{:>10}{:>12}\n",
+            "{:<18}{:>7}{:>19}{:>10}{:>10}{:>10}{:>10}{:>10}{:>9}{:>11}\n",
             p["name"].as_str().unwrap_or_default(),
             p["cases"],
             profit,
+            share("capture_pooled"),
             share("capture_mean"),
             share("capture_worst"),
             share("capture_p10"),

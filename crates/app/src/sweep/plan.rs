@@ -1,7 +1,7 @@
 //! `plan.toml`: what a sweep is made of, each key with its place.
 
-use crate::config::{ConfigError, Date, Document, In, Pair, Problem, ProblemKind, Spanned};
 use crate::config::Text;
+use crate::config::{ConfigError, Date, Document, In, Pair, Problem, ProblemKind, Spanned};
 use headgate_core::market::SettlementPoint;
 use headgate_core::site::Ramp;
 use headgate_core::time::Span;
@@ -259,7 +259,8 @@ fn point(text: &str) -> SettlementPoint {
 impl RawParameters {
     /// Where the first parameter that is given stands.
     fn first_span(&self) -> Option<Range<usize>> {
-        let money = [self.value.as_ref().map(Spanned::span), self.strike.as_ref().map(Spanned::span)];
+        let money =
+            [self.value.as_ref().map(Spanned::span), self.strike.as_ref().map(Spanned::span)];
         let rest = [
             self.hashprice.as_ref().map(Spanned::span),
             self.lag.as_ref().map(Spanned::span),
@@ -381,7 +382,11 @@ impl Check<'_> {
     }
 
     /// The product of all parameters, the last one changing fastest.
-    fn settings(&mut self, raw: &RawParameters, sites: &Spanned<Vec<Spanned<PathBuf>>>) -> Vec<Setting> {
+    fn settings(
+        &mut self,
+        raw: &RawParameters,
+        sites: &Spanned<Vec<Spanned<PathBuf>>>,
+    ) -> Vec<Setting> {
         let mut all = vec![Setting::default()];
         let prices = |check: &mut Self, list: &List<Text<In<Price>>>| check.amounts(list);
         let (value, strike) = (prices(self, &raw.value), prices(self, &raw.strike));

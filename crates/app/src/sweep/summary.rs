@@ -25,6 +25,8 @@ pub struct Mark {
 #[derive(Debug, Clone)]
 pub struct Seen {
     pub case: Case,
+    /// Profit of always-on and of the best plan.
+    pub scale: Option<(Money, Money)>,
     /// By policy, in the plan's order.
     pub marks: Vec<Mark>,
 }
@@ -99,7 +101,8 @@ impl Summary {
                     curtailed_hours: s.curtailed.0 as f64 / 3.6e12,
                 };
                 let marks = outcome.policies.iter().map(mark).collect();
-                self.seen.push(Seen { case: frame.axes.case(done.case), marks });
+                let scale = outcome.foot.map(|foot| (foot, outcome.head));
+                self.seen.push(Seen { case: frame.axes.case(done.case), scale, marks });
             }
             Err(why) => {
                 self.failed += 1;
@@ -118,6 +121,20 @@ impl Summary {
     ) -> impl Iterator<Item = Mark> + 'a {
         let seen = self.seen.iter().filter(move |s| passes(&s.case));
         seen.filter_map(move |s| s.marks.get(policy).copied())
+    }
+
+    /// What a policy gains over always-on in all cases that pass together, as a share of what
+    /// there was to gain; `None` of nothing.
+    pub fn pooled(&self, policy: usize, passes: impl Fn(&Case) -> bool) -> Option<f64> {
+        let (mut gained, mut most) = (0i128, 0i128);
+        for seen in self.seen.iter().filter(|s| passes(&s.case)) {
+            let (Some((foot, head)), Some(mark)) = (seen.scale, seen.marks.get(policy)) else {
+                continue;
+            };
+            gained += i128::from((mark.profit - foot).0);
+            most += i128::from((head - foot).0);
+        }
+        (most > 0).then(|| gained as f64 / most as f64)
     }
 
     /// One policy's captures over the cases that pass.
@@ -163,6 +180,7 @@ impl Summary {
                 "information": name.information().as_str(),
                 "cases": self.marks(i, |_| true).count(),
                 "profit_mean": profit,
+                "capture_pooled": self.currencies.len().eq(&1).then(|| self.pooled(i, |_| true)),
                 "capture_mean": captures.mean(),
                 "capture_worst": captures.quantile(0),
                 "capture_p10": captures.quantile(10),

@@ -4,7 +4,7 @@ use super::frame::Frame;
 use crate::parquet::{Cell, Column, Kind};
 use headgate_core::number::{div_half_even, show, to_i64};
 use headgate_core::time::{SECOND, Span};
-use headgate_sim::sweep::{Bound, Done, Scored, Setting};
+use headgate_sim::sweep::{Done, Outcome, Scored, Setting};
 
 const fn column(name: &'static str, kind: Kind, optional: bool) -> Column {
     Column { name, kind, optional }
@@ -14,7 +14,7 @@ const fn column(name: &'static str, kind: Kind, optional: bool) -> Column {
 const MICRO: Kind = Kind::Decimal(6);
 
 /// Every column, in order.
-pub const COLUMNS: [Column; 36] = [
+pub const COLUMNS: [Column; 38] = [
     column("case", Kind::Int, false),
     column("id", Kind::Text, false),
     column("site", Kind::Text, false),
@@ -38,6 +38,8 @@ pub const COLUMNS: [Column; 36] = [
     column("bound", MICRO, true),
     column("bound_kind", Kind::Text, true),
     column("bound_gap", Kind::Decimal(9), true),
+    column("always_on_profit", MICRO, true),
+    column("best_profit", MICRO, true),
     column("policy", Kind::Text, true),
     column("information", Kind::Text, true),
     column("profit", MICRO, true),
@@ -112,9 +114,16 @@ pub fn parameters(setting: &Setting) -> Vec<(&'static str, String)> {
     set.map(|(column, cell)| (column.name, text(cell, column.kind))).collect()
 }
 
-fn bound_cells(bound: &Bound) -> [Cell; 3] {
+fn scale_cells(outcome: &Outcome) -> [Cell; 5] {
+    let bound = &outcome.bound;
     let kind = if bound.exact { "exact" } else { "certified" };
-    [Cell::Number(bound.profit.0), Cell::Text(kind.into()), Cell::Number(bound.gap_ppb)]
+    [
+        Cell::Number(bound.profit.0),
+        Cell::Text(kind.into()),
+        Cell::Number(bound.gap_ppb),
+        number(outcome.foot, |m| m.0),
+        Cell::Number(outcome.head.0),
+    ]
 }
 
 fn policy_cells(name: headgate_sim::backtest::Name, s: &Scored) -> Vec<Cell> {
@@ -168,7 +177,7 @@ impl Frame {
         match &done.outcome {
             Err(error) => Ok(vec![whole(head, Some(error))]),
             Ok(outcome) => {
-                head.extend(bound_cells(&outcome.bound));
+                head.extend(scale_cells(outcome));
                 let each = self.plan.policies.iter().zip(&outcome.policies);
                 let row = |(name, scored): (&headgate_sim::backtest::Name, &Scored)| {
                     let mut row = head.clone();

@@ -46,6 +46,10 @@ pub struct Scored {
 pub struct Outcome {
     /// The most that could have been earned.
     pub bound: Bound,
+    /// Profit of always-on, the foot of the scale; `None` where nothing lived through the case.
+    pub foot: Option<Money>,
+    /// Profit of the best plan in hindsight, the head of the scale.
+    pub head: Money,
     /// Every policy of the plan, in its order.
     pub policies: Vec<Scored>,
 }

@@ -90,6 +90,8 @@ fn luck(frame: &Frame, summary: &Summary) -> Option<Figure> {
         all.sort_by(f64::total_cmp);
         all
     };
+    let pooled = |i: usize| summary.pooled(i, |_| true).unwrap_or(f64::NEG_INFINITY);
+    let best = told(summary).map(|(i, _)| i).max_by(|a, b| pooled(*a).total_cmp(&pooled(*b)));
     let mut drawn = Vec::new();
     for (i, name) in told(summary) {
         let paths = gains(i, false);
@@ -97,10 +99,11 @@ fn luck(frame: &Frame, summary: &Summary) -> Option<Figure> {
         let at = |p: usize| paths[(last * p + QUANTILES / 2) / QUANTILES];
         drawn.push(series(name, (0..=QUANTILES).map(|p| (p as f64, Some(at(p)))).collect()));
         let history = gains(i, true);
-        if !history.is_empty() {
+        // More than one such line would hide what it is about.
+        if !history.is_empty() && Some(i) == best {
             let mean = history.iter().sum::<f64>() / history.len() as f64;
             let points = vec![(0.0, Some(mean)), (QUANTILES as f64, Some(mean))];
-            let label = format!("{} in history, mean", name.as_str());
+            let label = format!("{}, history", name.as_str());
             let line = Series { name: label, style: Style::Dashed, ..series(name, points) };
             drawn.push(line);
         }
@@ -114,17 +117,18 @@ fn luck(frame: &Frame, summary: &Summary) -> Option<Figure> {
     };
     (!chart.series.is_empty()).then(|| Figure {
         title: "Gain over always-on, by luck.".into(),
-        text: "Paths from the poorest to the richest; broken lines are what history gave.".into(),
+        text: "Paths from the poorest to the richest; the broken line is the mean of history."
+            .into(),
         svg: svg::lines("Gain over always-on from the poorest path to the richest", &chart),
     })
 }
 
-/// Mean capture over the values of each parameter that has more than one.
+/// Pooled capture over the values of each parameter that has more than one.
 fn by_parameter(frame: &Frame, summary: &Summary) -> Vec<Figure> {
     let settings = &frame.plan.settings;
-    let names: Vec<&str> = settings.first().map_or_else(Vec::new, |s| {
-        parameters(s).into_iter().map(|(name, _)| name).collect()
-    });
+    let names: Vec<&str> = settings
+        .first()
+        .map_or_else(Vec::new, |s| parameters(s).into_iter().map(|(name, _)| name).collect());
     let mut figures = Vec::new();
     for name in names {
         let value = |i: usize| {
@@ -143,7 +147,7 @@ fn by_parameter(frame: &Frame, summary: &Summary) -> Vec<Figure> {
         for (i, policy) in told(summary) {
             let point = |v: &String| {
                 let own = |c: &Case| of[c.setting].as_ref() == Some(v);
-                (number(v), summary.captures(i, own).mean().map(|c| c * 100.0))
+                (number(v), summary.pooled(i, own).map(|c| c * 100.0))
             };
             drawn.push(series(policy, values.iter().map(point).collect()));
         }
@@ -153,15 +157,15 @@ fn by_parameter(frame: &Frame, summary: &Summary) -> Vec<Figure> {
         let every = values.len().div_ceil(8);
         let marks = values.iter().step_by(every).map(|v| (number(v), v.clone()));
         let chart = Lines {
-            left: "mean capture, %".into(),
+            left: "pooled capture, %".into(),
             right: String::new(),
             marks: marks.collect(),
             series: drawn,
         };
         figures.push(Figure {
             title: format!("Capture by {name}."),
-            text: "Mean over all cases with that value.".into(),
-            svg: svg::lines(&format!("Mean capture by {name}"), &chart),
+            text: "Pooled over all cases with that value.".into(),
+            svg: svg::lines(&format!("Pooled capture by {name}"), &chart),
         });
     }
     figures

@@ -12,12 +12,15 @@ use headgate_sim::sweep::Case;
 
 /// Rows a table lists before it says how many more there are.
 const LISTED_MAX: usize = 60;
+/// Spans that are named in the head.
+const SPANS_NAMED: usize = 6;
 /// Cases listed as the ones that went worst.
 const WORST_LISTED: usize = 10;
 
 /// A share as the page shows it; a dash where there is none.
 fn share(capture: Option<f64>) -> String {
-    capture.map_or_else(|| "\u{2013}".to_owned(), |c| format!("{:.2} %", c * 100.0))
+    let text = |c: f64| format!("{:.2} %", c * 100.0).replace('-', "\u{2212}");
+    capture.map_or_else(|| "\u{2013}".to_owned(), text)
 }
 
 /// The page.
@@ -59,7 +62,9 @@ impl Page<'_> {
         let listed = &rows[..rows.len().min(LISTED_MAX)];
         let body: String = listed.iter().map(|cells| row("td", cells)).collect();
         let head = row("th", head);
-        self.put(&format!("<table><thead>{head}</thead><tbody>{body}</tbody></table>\n"));
+        self.put(&format!(
+            "<table class=\"dates\"><thead>{head}</thead><tbody>{body}</tbody></table>\n"
+        ));
         if rows.len() > LISTED_MAX {
             let more = rows.len() - LISTED_MAX;
             self.put(&format!("<p><small>and {more} more, in sweep.csv</small></p>\n"));
@@ -72,6 +77,8 @@ impl Page<'_> {
         let count = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
         let spans: Vec<String> =
             plan.spans.iter().map(|s| format!("{} to {}", s.first, s.after)).collect();
+        let named = spans[..spans.len().min(SPANS_NAMED)].join(", ");
+        let more = if spans.len() > SPANS_NAMED { ", ..." } else { "" };
         let axes = [
             count(frame.sites.len(), "site"),
             count(frame.places.len(), "point"),
@@ -101,19 +108,17 @@ impl Page<'_> {
              <dt>Plan</dt><dd><small>{}</small></dd></dl></header>\n",
             grouped(&frame.cases.to_string()),
             axes.join(" \u{d7} "),
-            spans.join(", "),
+            named + more,
             escape(&self.summary.currencies.join(", ")),
             escape(&frame.hash),
         ));
     }
 
-    /// The policy without foresight that captures most.
+    /// The policy without foresight that captures most, pooled.
     fn leader(&self) -> Option<(Name, f64)> {
         let causal = self.summary.policies.iter().enumerate();
         let causal = causal.filter(|(_, n)| n.information() == Information::Causal);
-        let means = causal.filter_map(|(i, name)| {
-            Some((*name, self.summary.captures(i, |_| true).mean()?))
-        });
+        let means = causal.filter_map(|(i, name)| Some((*name, self.summary.pooled(i, |_| true)?)));
         means.max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
@@ -129,7 +134,7 @@ impl Page<'_> {
             format!("<div><span>{}</span><b>{}</b></div>", escape(title), escape(text))
         };
         let tiles = [
-            tile(&format!("Mean capture of {name}"), &mean),
+            tile(&format!("Pooled capture of {name}"), &mean),
             tile("Its 10 % case", &at(10)),
             tile("Its worst case", &at(0)),
             tile("Cases that failed", &grouped(&self.summary.failed.to_string())),
@@ -139,22 +144,23 @@ impl Page<'_> {
 
     fn policies(&mut self) {
         let s = self.summary;
-        let mut head = ["Policy", "Information", "Cases"].map(String::from).to_vec();
+        let mut head = ["Policy", "Cases"].map(String::from).to_vec();
         let one_currency = s.currencies.len() == 1;
         if one_currency {
             head.push(format!("Mean profit, {}", s.currencies[0]));
         }
-        let rest = ["Capture", "Worst", "10 %", "Median", "Best", "Starts", "Hours off"];
+        let rest = ["Pooled", "Mean", "Worst", "10 %", "Median", "Best", "Starts", "Hours off"];
         head.extend(rest.map(String::from));
         let mut rows = Vec::new();
         for (i, name) in s.policies.iter().enumerate() {
             let captures = s.captures(i, |_| true);
             let figure = |v: Option<f64>| v.map_or("\u{2013}".to_owned(), |v| format!("{v:.1}"));
-            let mut row = vec![name.as_str().to_owned(), name.information().as_str().to_owned()];
+            let mut row = vec![name.as_str().to_owned()];
             row.push(grouped(&s.marks(i, |_| true).count().to_string()));
             if one_currency {
                 row.push(s.profit(i, |_| true).map_or("\u{2013}".to_owned(), money));
             }
+            row.push(share(s.pooled(i, |_| true)));
             row.push(share(captures.mean()));
             row.extend([0, 10, 50, 100].map(|p| share(captures.quantile(p))));
             row.push(figure(s.mean(i, |_| true, |m| m.starts as f64)));
@@ -162,11 +168,12 @@ impl Page<'_> {
             rows.push(row);
         }
         self.put("<h2>Policies</h2>\n");
-        self.table(2, &head, &rows);
+        self.table(1, &head, &rows);
         self.put(
             "<p><small>Capture is (policy \u{2212} always_on) / (perfect_foresight \u{2212} \
-             always_on) of each case; figures are over all cases, each counting once. Hours off \
-             count energy not drawn at the most the site can draw.</small></p>\n",
+             always_on). Pooled: all gains together as a share of all there was to gain; mean and \
+             the others: of each case by itself, which a case with little to gain can throw far. \
+             Hours off count energy not drawn, at the most the site can draw.</small></p>\n",
         );
     }
 
@@ -184,8 +191,8 @@ impl Page<'_> {
     /// Captures by policy over the cases that pass; nothing where there is none.
     fn captures(&self, passes: impl Fn(&Case) -> bool) -> Option<Vec<String>> {
         let policies = 0..self.summary.policies.len();
-        let all: Vec<_> = policies.map(|i| self.summary.captures(i, &passes)).collect();
-        all.iter().any(|c| c.count() > 0).then(|| all.iter().map(|c| share(c.mean())).collect())
+        let all: Vec<_> = policies.map(|i| self.summary.pooled(i, &passes)).collect();
+        all.iter().any(Option::is_some).then(|| all.iter().map(|c| share(*c)).collect())
     }
 
     fn by(&mut self, title: &str, words: &[&str], rows: &[Vec<String>]) {
@@ -213,7 +220,7 @@ impl Page<'_> {
                 }
             }
         }
-        self.by("Mean capture by site, point and span", &["Site", "Point", "Span"], &rows);
+        self.by("Pooled capture by site, point and span", &["Site", "Point", "Span"], &rows);
     }
 
     fn settings(&mut self) {
@@ -224,13 +231,16 @@ impl Page<'_> {
             let text: Vec<String> = set.iter().map(|(name, v)| format!("{name} {v}")).collect();
             rows.push(std::iter::once(text.join(", ")).chain(captures).collect());
         }
-        self.by("Mean capture by setting", &["Setting"], &rows);
+        self.by("Pooled capture by setting", &["Setting"], &rows);
     }
 
     fn worst(&mut self) {
         let Some((name, _)) = self.leader() else { return };
         let at = self.summary.policies.iter().position(|p| *p == name).unwrap_or(0);
-        let mut all: Vec<(&Seen, i64)> = self.summary.seen.iter()
+        let mut all: Vec<(&Seen, i64)> = self
+            .summary
+            .seen
+            .iter()
             .filter_map(|s| Some((s, s.marks.get(at)?.capture_ppm?)))
             .collect();
         all.sort_by_key(|(seen, capture)| (*capture, seen.case.index));

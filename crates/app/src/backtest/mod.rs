@@ -1,0 +1,3 @@
+//! `headgate backtest`: a site lived through recorded prices.
+
+pub mod read;
