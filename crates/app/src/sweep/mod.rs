@@ -12,6 +12,8 @@ mod page;
 mod plan;
 mod summary;
 mod table;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use crate::cli::{Format, SweepArgs, exit};

@@ -10,6 +10,7 @@ use headgate_sim::backtest::Name;
 use headgate_sim::sweep::bootstrap::{BLOCK_DAYS_MAX, SEASON_DAYS_MAX};
 use headgate_sim::sweep::{Resampling, Setting};
 use serde::{Deserialize, Deserializer, de};
+use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -47,18 +48,40 @@ pub struct RawPlan {
 }
 
 /// A price file: as on the command line, or with the point whose prices it holds.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged, expecting = "a file in quotes, or { file = \"FILE\", point = \"POINT\" }")]
+#[derive(Debug)]
 enum RawPrices {
     Spec(String),
     Of(RawPriceFile),
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawPriceFile {
     file: String,
     point: String,
+}
+
+impl<'de> Deserialize<'de> for RawPrices {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> de::Visitor<'de> for Reader {
+            type Value = RawPrices;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a file in quotes, or { file = \"FILE\", point = \"POINT\" }")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<RawPrices, E> {
+                Ok(RawPrices::Spec(text.to_owned()))
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<RawPrices, A::Error> {
+                let all = de::value::MapAccessDeserializer::new(map);
+                RawPriceFile::deserialize(all).map(RawPrices::Of)
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
 }
 
 /// `[bootstrap]`.
@@ -102,13 +125,24 @@ struct Factor(i64);
 
 impl<'de> Deserialize<'de> for Factor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let number = text.strip_suffix('%').map(str::trim_end);
-        let ppm = number.and_then(|n| headgate_core::number::decimal(n, 4).ok());
-        let ppm = ppm.filter(|ppm| (1..=FACTOR_PPM_MAX).contains(ppm));
-        ppm.map(Self).ok_or_else(|| {
-            de::Error::custom(format!("\"{text}\" is no factor: write it like \"120 %\""))
-        })
+        struct Reader;
+        impl de::Visitor<'_> for Reader {
+            type Value = Factor;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a factor in quotes, like \"120 %\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Factor, E> {
+                let number = text.strip_suffix('%').map(str::trim_end);
+                let ppm = number.and_then(|n| headgate_core::number::decimal(n, 4).ok());
+                let ppm = ppm.filter(|ppm| (1..=FACTOR_PPM_MAX).contains(ppm));
+                ppm.map(Factor).ok_or_else(|| {
+                    E::custom(format!("\"{text}\" is no factor: write it like \"120 %\""))
+                })
+            }
+        }
+        deserializer.deserialize_str(Reader)
     }
 }
 
@@ -419,9 +453,11 @@ impl Check<'_> {
                     let message = format!("it is in {currency}, others in {first}: use one");
                     self.wrong(&item.span(), message);
                 }
-                _ => self.currency = Some(currency.clone()),
+                _ => {
+                    self.currency = Some(currency.clone());
+                    self.once(&mut out, *amount, &item.span());
+                }
             }
-            self.once(&mut out, *amount, &item.span());
         }
         out
     }
