@@ -62,7 +62,9 @@ impl Keeper {
         }
         let Contents { header: found, done, whole } =
             record::read(BufReader::new(&file)).with_context(failed)?;
-        if let Some(found) = found.as_ref().filter(|found| *found != header) {
+        let other = found.as_ref().filter(|found| *found != header);
+        // A record that has nothing in it yet is nobody's.
+        if let Some(found) = other.filter(|_| !done.is_empty()) {
             bail!(Refused(format!(
                 "{} is of another plan (or its sites or prices have changed): it begins {}, this \
                  one {}; name another --out or take the folder away",
@@ -71,9 +73,10 @@ impl Keeper {
                 short(&header.plan)
             )));
         }
+        let whole = if other.is_some() { 0 } else { whole };
         file.set_len(whole).with_context(failed)?;
         file.seek(SeekFrom::End(0)).with_context(failed)?;
-        if found.is_none() {
+        if whole == 0 {
             file.write_all(record::line(header).as_bytes()).with_context(failed)?;
             file.sync_data().with_context(failed)?;
         }

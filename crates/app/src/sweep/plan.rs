@@ -253,17 +253,14 @@ impl Plan {
         })
     }
 
-    /// A problem with the plan's list of sites, prices, points, parameters or seeds.
+    /// A problem with one of the plan's sites, its prices or its seeds.
     pub fn refuse(&self, key: Key, message: String) -> ConfigError {
         let raw = self.document.raw();
         let whole = 0..0;
         let at = match key {
             Key::Site(n) => raw.sites.get_ref().get(n).map(Spanned::span),
             Key::Prices => Some(raw.prices.span()),
-            Key::Points => raw.points.as_ref().map(Spanned::span),
             Key::Seeds => raw.seeds.as_ref().map(Spanned::span),
-            Key::Policies => raw.policies.as_ref().map(Spanned::span),
-            Key::Parameters => raw.parameters.first_span(),
         };
         let at = at.unwrap_or(whole);
         ConfigError::Invalid {
@@ -278,10 +275,7 @@ pub enum Key {
     /// A site, by its place in the list.
     Site(usize),
     Prices,
-    Points,
     Seeds,
-    Policies,
-    Parameters,
 }
 
 /// `NAME` or `NAME:TYPE`.
