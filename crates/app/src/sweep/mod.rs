@@ -14,6 +14,7 @@ mod summary;
 mod table;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod write;
 
 use crate::cli::{Format, SweepArgs, exit};
@@ -30,21 +31,27 @@ use serde_json::{Value, json};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use usage::Usage;
 
 pub use keep::Shard as SweepShard;
 
 /// Most parts one plan may be cut into.
 pub const SHARDS_MAX: u64 = 10_000;
 
+/// A mean year.
+const YEAR_NANOS: f64 = 365.25 * 86_400e9;
+
 /// `headgate sweep`.
 ///
 /// # Errors
 /// What is wrong with the plan, its sites or its prices; or why results cannot be kept.
 pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
+    let usage = Usage::new();
     let frame = Frame::of(Plan::read(&args.plan)?)?;
     let folder = args.out.clone().unwrap_or_else(|| folder_of(&args.plan));
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("failed to make the folder {}", folder.display()))?;
+    let mut worked_years = 0.0;
     let records = if let Some(folders) = &args.merge {
         let own = std::slice::from_ref(&folder);
         let folders = if folders.is_empty() { own } else { folders.as_slice() };
@@ -56,8 +63,10 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
     } else {
         let part = args.shard.unwrap_or(Shard::WHOLE);
         let worked = work(&frame, &folder, part, args.threads)?;
+        worked_years = worked.site_years;
         if part != Shard::WHOLE {
-            return tell(&worked.document(&frame, part), worked.failed, args.format);
+            let document = worked.document(&frame, part, &usage);
+            return tell(&document, worked.failed, args.format);
         }
         vec![worked.record]
     };
@@ -78,6 +87,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
         "parquet": written.parquet.display().to_string(),
         "page": page.display().to_string(),
         "policies": written.summary.policies_json(),
+        "usage": usage.document(worked_years),
     });
     written.summary.failures.iter().for_each(|(case, why)| eprintln!("case {case}: {why}"));
     tell(&document, written.summary.failed, args.format)
@@ -95,10 +105,12 @@ struct Worked {
     cases: u64,
     resumed: u64,
     failed: u64,
+    /// Of what was worked off now.
+    site_years: f64,
 }
 
 impl Worked {
-    fn document(&self, frame: &Frame, part: Shard) -> Value {
+    fn document(&self, frame: &Frame, part: Shard, usage: &Usage) -> Value {
         json!({
             "plan": frame.plan.name,
             "plan_hash": frame.hash,
@@ -107,6 +119,7 @@ impl Worked {
             "resumed": self.resumed,
             "failed": self.failed,
             "record": self.record.display().to_string(),
+            "usage": usage.document(self.site_years),
         })
     }
 }
@@ -135,9 +148,15 @@ fn work(
     let places = range.clone().zip(&is_done);
     let left: Vec<u64> = places.filter(|(_, done)| !**done).map(|(case, _)| case).collect();
     let cases = range.end - range.start;
-    let mut worked = Worked { record, cases, resumed: cases - left.len() as u64, failed: 0 };
+    let mut worked =
+        Worked { record, cases, resumed: cases - left.len() as u64, failed: 0, site_years: 0.0 };
     if left.is_empty() {
         return Ok(worked);
+    }
+    for case in &left {
+        let case = frame.axes.case(*case);
+        let span = frame.span(frame.sites[case.site].places[case.point], case.span)?;
+        worked.site_years += span.length().0 as f64 / YEAR_NANOS;
     }
     let sweep = books::sweep(frame)?;
     let judge = judge::Policies { names: frame.plan.policies.clone() };
@@ -175,7 +194,7 @@ fn table_of(document: &Value) -> String {
     for (key, value) in document.as_object().into_iter().flatten() {
         let text = match value {
             Value::String(text) => text.clone(),
-            Value::Array(_) => continue,
+            Value::Array(_) | Value::Object(_) => continue,
             other => other.to_string(),
         };
         out += &format!("{key:<12}{text}\n");
