@@ -85,6 +85,12 @@ impl Time {
         Interval { start, end: start + step }
     }
 
+    /// Whole seconds since the UTC day began.
+    #[must_use]
+    pub fn as_second_of_day(self) -> i64 {
+        self.0.div_euclid(SECOND).rem_euclid(86_400)
+    }
+
     /// Day number since the epoch, in UTC.
     #[must_use]
     pub fn day(self) -> i32 {
