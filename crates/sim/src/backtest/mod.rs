@@ -12,6 +12,6 @@ mod tape;
 #[doc(hidden)]
 pub mod testing;
 
-pub use run::{OnStep, Policy, Run, RunError, RunOptions, Segment, run};
+pub use run::{Dated, OnStep, Policy, Run, RunError, RunOptions, Segment, run};
 pub use scene::LOTS_MAX;
 pub use tape::{Tape, Told};
