@@ -1,7 +1,7 @@
 //! One decision: economics proposes, the ladder narrows, the plan picks machines.
 
 use super::Engine;
-use super::ahead::Ahead;
+use super::ahead::{self, Ahead, AtPrice};
 use super::view::Loss;
 use crate::bounds::Fold;
 use crate::choose::{Bounds, Shape, Stock, Wish, allocate, asleep_power, pick, stocks};
@@ -51,7 +51,8 @@ impl Engine {
         let present = self.setpoint.or_else(|| self.measured_import());
         let present = present.unwrap_or_else(|| site.overhead.meter(self.roster.planned()));
         self.setpoint.get_or_insert(present);
-        let proposal = self.propose(&site, &stocks, marginal, present, now);
+        let aheads = self.aheads(&site, marginal, now);
+        let proposal = self.propose(&site, &stocks, marginal, present, aheads, now);
         let fold = self.fold(&site, &stocks, now, present, loss);
         let (target, ladder) = fold.finish(proposal.preferred);
         self.alarm_overridden(&ladder, step);
@@ -80,7 +81,7 @@ impl Engine {
             changes: (downs, ups),
             next: self.next_change(&site, &proposal.aheads),
         };
-        self.ask_again = Self::ask_again_at(&proposal.aheads);
+        self.ask_again = ahead::ask_again_at(&proposal.aheads);
         self.remember(now, target);
         step.plan = plan;
         if self.last.as_ref().is_none_or(|last| differs(last, &decision)) {
@@ -95,12 +96,27 @@ impl Engine {
         }
     }
 
+    /// What looking ahead advises above and below the contract blocks.
+    fn aheads(
+        &mut self,
+        site: &Site,
+        marginal: Option<Marginal>,
+        now: Time,
+    ) -> [Vec<Option<Ahead>>; 2] {
+        let Some(m) = marginal else { return [Vec::new(), Vec::new()] };
+        let mut at = |price| self.look_ahead(site, AtPrice { price, over: price - m.market, now });
+        let above = at(m.above);
+        let below = if m.block > Power::ZERO { at(m.below) } else { Vec::new() };
+        [above, below]
+    }
+
     fn propose(
         &self,
         site: &Arc<Site>,
         stocks: &[Stock],
         marginal: Option<Marginal>,
         present: Power,
+        aheads: [Vec<Option<Ahead>>; 2],
         now: Time,
     ) -> Proposal {
         let needs_value = matches!(site.policy.rule, PolicyRule::Breakeven | PolicyRule::LookAhead);
@@ -120,8 +136,7 @@ impl Engine {
             below: Price::ZERO,
             block: Power::ZERO,
         });
-        let at = |price| {
-            let aheads = self.look_ahead(site, price, price - m.market, now);
+        let at = |price, aheads: Vec<Option<Ahead>>| {
             let mut w = wishes(site, self.stairs.as_ref(), &self.regrets, price);
             for (w, ahead) in w.iter_mut().zip(&aheads) {
                 *w = ahead.as_ref().map_or(*w, |a| a.wish);
@@ -129,10 +144,11 @@ impl Engine {
             self.within_reach(now, &mut w);
             (self.import_of(site, stocks, &w), w, aheads)
         };
-        let above = at(m.above);
+        let [above, below] = aheads;
+        let above = at(m.above, above);
         let (mut preferred, mut chosen) = (above.0, above);
         if m.block > Power::ZERO {
-            let below = at(m.below);
+            let below = at(m.below, below);
             let in_block = below.0.min(m.block);
             if preferred < in_block {
                 (preferred, chosen) = (in_block, below);
@@ -152,7 +168,7 @@ impl Engine {
             PolicyRule::FixedStrike(strike) => {
                 format!("{} with adders is at or above the strike of {strike}", m.above)
             }
-            PolicyRule::LookAhead => self.ahead_text(site, aheads),
+            PolicyRule::LookAhead => ahead::text(site, aheads),
             PolicyRule::Breakeven => {
                 let segments = self.stairs.as_ref().map_or(&[][..], |s| &s.segments);
                 let worth = segments.iter().filter(|s| s.breakeven > m.above).count();
@@ -454,7 +470,7 @@ impl Engine {
     }
 
     fn next_change(&self, site: &Site, aheads: &[Option<Ahead>]) -> Option<NextChange> {
-        if let Some(change) = Self::ahead_changes(aheads) {
+        if let Some(change) = ahead::changes(aheads) {
             return Some(change);
         }
         if let PolicyRule::FixedStrike(strike) = site.policy.rule {

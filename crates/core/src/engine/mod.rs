@@ -104,6 +104,8 @@ pub struct Engine {
     units_next: Vec<UnitSpec>,
     /// What each cohort looks ahead with, where it has a model.
     advisers: BTreeMap<CohortId, Arc<Adviser>>,
+    #[serde(skip)]
+    planners: ahead::Planners,
     /// When looking ahead is to be asked again though nothing happens.
     ask_again: Option<Time>,
     /// Models told of, until the configuration they belong to comes.
