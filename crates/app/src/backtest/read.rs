@@ -271,7 +271,7 @@ pub fn odd(book: &Book, span: Interval, market: &Market) -> Vec<String> {
     }
     if prices.dispatch.is_empty() {
         notes.push(format!(
-            "no dispatch runs were given: decisions go by settlement prices, each known {} later",
+            "no dispatch runs were given: decisions go by settlement prices, each known {}",
             known_after(prices.settlement.first())
         ));
     }
