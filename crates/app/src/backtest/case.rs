@@ -15,7 +15,7 @@ use headgate_core::units::{Money, Price};
 use headgate_feeds::market::Market;
 use headgate_feeds::settlement_point;
 use headgate_sim::backtest::{
-    Chosen, Comparison, Name, Policy, Run, RunError, RunOptions, Tape, Trial, run,
+    Chosen, CompareError, Comparison, Name, Policy, Run, RunError, RunOptions, Tape, Trial, run,
 };
 use headgate_sim::sweep::Book;
 use headgate_sim::world::mean_breakeven;
@@ -93,8 +93,8 @@ impl Case {
     ///
     /// # Errors
     /// When a run fails, cannot be settled, or breaks the physics of the site.
-    pub fn compare(&self) -> anyhow::Result<Comparison> {
-        Ok(self.trial().compare(&self.chosen, &|rule| self.live(rule))?)
+    pub fn compare(&self) -> Result<Comparison, CompareError> {
+        self.trial().compare(&self.chosen, &|rule| self.live(rule))
     }
 
     /// Lets the live engine live through the tape under a rule.

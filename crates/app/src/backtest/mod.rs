@@ -6,6 +6,9 @@ mod read;
 mod trace;
 
 use crate::cli::{BacktestArgs, Format, exit};
+use crate::run::Refused;
+use crate::site_files::describe;
+use anyhow::bail;
 use case::Case;
 use headgate_sim::backtest::CompareError;
 use std::io::Write;
@@ -19,13 +22,12 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     let case = Case::of(args)?;
     let comparison = match case.compare() {
         Ok(comparison) => comparison,
-        Err(e) => {
-            if let Some(CompareError::Violation { .. }) = e.downcast_ref() {
-                eprintln!("headgate: {e:#}");
-                return Ok(ExitCode::from(exit::VIOLATION));
-            }
-            return Err(e);
+        Err(e @ CompareError::Violation { .. }) => {
+            eprintln!("headgate: {:#}", anyhow::Error::from(e));
+            return Ok(ExitCode::from(exit::VIOLATION));
         }
+        // What cannot be run or planned is the site's fault, not the program's.
+        Err(e) => bail!(Refused(describe(&e))),
     };
     if let Some(path) = &args.trace {
         trace::write(path, &case, &comparison)?;
