@@ -1,5 +1,6 @@
 //! The one binary `headgate`.
 
+mod backtest;
 mod bench;
 mod chart;
 mod cli;
@@ -61,6 +62,7 @@ fn dispatch(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Stop(args) => commands::stop(args),
         Command::Replay(args) => commands::replay(args),
         Command::Settle(args) => settle::run(args),
+        Command::Backtest(args) => backtest::run(args),
         Command::Prices(PricesCommand::Import(args)) => prices::import(args),
         Command::Prices(PricesCommand::Show(args)) => prices::show(args),
         Command::Prices(PricesCommand::List(args)) => prices::list(args),

@@ -3,7 +3,7 @@
 use crate::common::{headgate, run};
 
 /// Every command with a help text of its own.
-const COMMANDS: [&[&str]; 21] = [
+const COMMANDS: [&[&str]; 22] = [
     &[],
     &["demo"],
     &["run"],
@@ -15,6 +15,7 @@ const COMMANDS: [&[&str]; 21] = [
     &["stop"],
     &["replay"],
     &["settle"],
+    &["backtest"],
     &["prices"],
     &["prices", "import"],
     &["prices", "show"],

@@ -68,10 +68,11 @@ pub struct Run {
     pub starts: Vec<u64>,
     /// What the starts cost.
     pub start_cost: Money,
-    /// For each unit, from when on it was set to which power, at the unit; in order.
-    pub tracks: Vec<Vec<(Time, Power)>>,
     /// Engine steps taken; zero for the plan in hindsight.
     pub steps: u64,
+    /// Power each unit was set to, and when, in order of time; before the first it is as it
+    /// begins.
+    pub set_points: Vec<Vec<(Time, Power)>>,
 }
 
 /// Why a run cannot be made.
@@ -80,6 +81,9 @@ pub enum RunError {
     /// The site cannot be simulated.
     #[error("failed to simulate the site: {0}")]
     Site(String),
+    /// There is no plan in hindsight.
+    #[error("failed to plan in hindsight")]
+    Hindsight(#[source] Box<super::HindsightError>),
     /// A unit admits no plan at the tape's step.
     #[error("failed to plan `{unit}` at the tape's step")]
     Unit {
@@ -115,7 +119,10 @@ pub fn run(
             scene.site.policy.rule = rule;
             Ok(Life::new(&scene, tape, options, on_step).live())
         }
-        Policy::PerfectForesight => Err(RunError::Site("hindsight is not built yet".into())),
+        Policy::PerfectForesight => {
+            let best = super::hindsight(site, units, tape);
+            best.map(|h| h.run).map_err(|e| RunError::Hindsight(Box::new(e)))
+        }
     }
 }
 

@@ -1,0 +1,199 @@
+//! A point's prices as rows, from which the tape of any span is made.
+
+use crate::backtest::{Tape, Told};
+use headgate_core::event::Hashprice;
+use headgate_core::market::{PriceKind, PriceRow, SettlementPoint, time_weighted};
+use headgate_core::time::{Interval, Span, Time};
+
+/// How long before a span prices count as its history.
+pub const HISTORY: Span = Span::hours(24 * 8);
+
+/// Prices of one point, each kind in order of time and each interval once.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Prices {
+    /// Dispatch runs.
+    pub dispatch: Vec<PriceRow>,
+    /// Published settlement prices.
+    pub settlement: Vec<PriceRow>,
+    /// Day-ahead prices.
+    pub day_ahead: Vec<PriceRow>,
+    /// Foreseen prices, each step as often as a run foresaw it.
+    pub look_ahead: Vec<PriceRow>,
+}
+
+/// A point's prices and what its energy settled at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Book {
+    point: SettlementPoint,
+    settle_step: Span,
+    step: Span,
+    prices: Prices,
+    settled: Vec<PriceRow>,
+}
+
+/// An interval that nothing says the price of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("neither a settlement price nor a dispatch run covers {0}")]
+pub struct GapError(pub Interval);
+
+impl Prices {
+    fn of(&self, kind: PriceKind) -> &[PriceRow] {
+        match kind {
+            PriceKind::Dispatch => &self.dispatch,
+            PriceKind::Settlement => &self.settlement,
+            PriceKind::DayAhead => &self.day_ahead,
+            PriceKind::LookAhead => &self.look_ahead,
+        }
+    }
+}
+
+/// The rows that begin within an interval.
+pub(super) fn within(rows: &[PriceRow], interval: Interval) -> &[PriceRow] {
+    let at = |t: Time| rows.partition_point(|r| r.interval.start < t);
+    &rows[at(interval.start)..at(interval.end).max(at(interval.start))]
+}
+
+impl Book {
+    /// Makes a book; an interval without a published settlement price settles at the
+    /// time-weighted mean of its runs, known when it ends.
+    #[must_use]
+    pub fn new(
+        point: SettlementPoint,
+        dispatch_step: Span,
+        settle_step: Span,
+        prices: Prices,
+    ) -> Self {
+        let step = if prices.dispatch.is_empty() { settle_step } else { dispatch_step };
+        let settled = settled(&prices, settle_step);
+        Self { point, settle_step, step, prices, settled }
+    }
+
+    /// Where.
+    #[must_use]
+    pub fn point(&self) -> &SettlementPoint {
+        &self.point
+    }
+
+    /// Its prices as they became known.
+    #[must_use]
+    pub fn prices(&self) -> &Prices {
+        &self.prices
+    }
+
+    /// What energy settled at, in order of time.
+    #[must_use]
+    pub fn settled(&self) -> &[PriceRow] {
+        &self.settled
+    }
+
+    /// The first interval of a span without a settled price; `None` where there is none.
+    #[must_use]
+    pub fn gap(&self, span: Interval) -> Option<Interval> {
+        let mut due = span.start;
+        for row in within(&self.settled, span) {
+            if row.interval.start != due {
+                break;
+            }
+            due = row.interval.end;
+        }
+        (due < span.end).then(|| Interval::starting(due, self.settle_step))
+    }
+
+    /// Whether a day can be lived through again: every interval settled, and told by whichever
+    /// kinds of price the book has at all.
+    #[must_use]
+    pub fn is_whole(&self, day: Interval) -> bool {
+        if self.gap(day).is_some() {
+            return false;
+        }
+        let covered = |kind: PriceKind| {
+            let rows = self.prices.of(kind);
+            let mut reached = day.start;
+            for row in within(rows, day) {
+                // A run stands until the next one, which may be late by as much as it is long.
+                let slack = match kind {
+                    PriceKind::Dispatch => Span(2 * self.step.0),
+                    _ => Span::ZERO,
+                };
+                if row.interval.start > reached + slack {
+                    return false;
+                }
+                reached = reached.max(row.interval.end);
+            }
+            rows.is_empty() || reached + Span(2 * self.step.0) >= day.end
+        };
+        covered(PriceKind::Dispatch) && covered(PriceKind::DayAhead)
+    }
+
+    /// The tape of a span, with what was known before it.
+    ///
+    /// # Errors
+    /// [`GapError`] names the first interval without a settled price.
+    pub fn tape(&self, span: Interval, values: &[Hashprice]) -> Result<Tape, GapError> {
+        if let Some(gap) = self.gap(span) {
+            return Err(GapError(gap));
+        }
+        Ok(Tape {
+            point: self.point.clone(),
+            span,
+            step: self.step,
+            settle_step: self.settle_step,
+            told: self.told(span),
+            settled: within(&self.settled, span).to_vec(),
+            values: values_within(values, span),
+        })
+    }
+
+    fn told(&self, span: Interval) -> Vec<Told> {
+        let kinds =
+            [PriceKind::Dispatch, PriceKind::Settlement, PriceKind::DayAhead, PriceKind::LookAhead];
+        let mut rows: Vec<(Time, PriceKind, PriceRow)> = Vec::new();
+        for kind in kinds {
+            for row in self.prices.of(kind) {
+                if row.known_at >= span.start - HISTORY && row.known_at < span.end {
+                    rows.push((row.known_at.max(span.start), kind, *row));
+                }
+            }
+        }
+        rows.sort_by_key(|(at, kind, row)| (*at, *kind, row.interval.start));
+        let of = |all: &[(Time, PriceKind, PriceRow)]| Told {
+            at: all[0].0,
+            kind: all[0].1,
+            rows: all.iter().map(|(_, _, row)| *row).collect(),
+        };
+        rows.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).map(of).collect()
+    }
+}
+
+/// The last value known at a span's beginning and those that follow in it.
+fn values_within(values: &[Hashprice], span: Interval) -> Vec<Hashprice> {
+    let first = values.partition_point(|v| v.known_at <= span.start).saturating_sub(1);
+    let after = values.partition_point(|v| v.known_at < span.end);
+    values.get(first..after.max(first)).unwrap_or_default().to_vec()
+}
+
+fn settled(prices: &Prices, step: Span) -> Vec<PriceRow> {
+    let published = prices.settlement.iter().filter(|r| r.interval.length() == step);
+    let mut all: Vec<PriceRow> = published.copied().collect();
+    let (Some(first), Some(last)) = (prices.dispatch.first(), prices.dispatch.last()) else {
+        return all;
+    };
+    let mut interval = first.interval.start.interval(step);
+    let mut made = Vec::new();
+    while interval.end <= last.interval.end {
+        let known = all.binary_search_by_key(&interval.start, |r| r.interval.start).is_ok();
+        let own = within(&prices.dispatch, interval);
+        if !known && !own.is_empty() {
+            // The run before is in force until the interval's own first one.
+            let at = prices.dispatch.partition_point(|r| r.interval.start < interval.start);
+            let runs = &prices.dispatch[at.saturating_sub(1)..at + own.len()];
+            if let Some(price) = time_weighted(runs.iter(), interval) {
+                made.push(PriceRow { interval, price, known_at: interval.end });
+            }
+        }
+        interval = Interval::starting(interval.end, step);
+    }
+    all.extend(made);
+    all.sort_by_key(|r| r.interval.start);
+    all
+}
