@@ -65,6 +65,7 @@ fn dispatch(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => commands::replay(args),
         Command::Settle(args) => settle::run(args),
         Command::Sweep(args) => sweep::run(args),
+        Command::Backtest(args) => backtest::run(args),
         Command::Prices(PricesCommand::Import(args)) => prices::import(args),
         Command::Prices(PricesCommand::Show(args)) => prices::show(args),
         Command::Prices(PricesCommand::List(args)) => prices::list(args),

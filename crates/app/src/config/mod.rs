@@ -175,3 +175,11 @@ pub fn load(
 pub fn power(text: &str) -> Result<Power, String> {
     unit::read(text)
 }
+
+/// Reads a length of time as a person writes it on a command line, for example `5 min`.
+///
+/// # Errors
+/// One sentence that says what is wrong and how it is written.
+pub fn span(text: &str) -> Result<Span, String> {
+    unit::read(text)
+}

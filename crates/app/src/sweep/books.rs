@@ -2,14 +2,12 @@
 
 use super::frame::{Frame, midnight};
 use super::plan::Key;
+use crate::backtest::case::hashprices;
 use crate::backtest::read;
-use crate::config::Loaded;
 use crate::run::Refused;
-use crate::values::Fetching;
 use anyhow::bail;
-use headgate_core::event::{Event, Hashprice};
 use headgate_core::market::SettlementPoint;
-use headgate_core::time::{Interval, Time};
+use headgate_core::time::Interval;
 use headgate_sim::sweep::book::HISTORY;
 use headgate_sim::sweep::bootstrap::draw;
 use headgate_sim::sweep::{Book, BookInput, Day, SiteInput, SpanInput, Sweep};
@@ -35,14 +33,12 @@ pub fn sweep(frame: &Frame) -> anyhow::Result<Sweep> {
         let spans = spans(frame, place, &book, &sources)?;
         inputs.push(BookInput { book, sources, spans });
     }
-    let earliest = inputs.iter().flat_map(|b| b.spans.iter().map(|s| s.interval.start)).min();
+    let all = inputs.iter().flat_map(|b| b.spans.iter().map(|s| s.interval));
+    let hull = all.reduce(|a, b| Interval { start: a.start.min(b.start), end: a.end.max(b.end) });
     let mut sites = Vec::new();
     for site in &frame.sites {
         let loaded = &site.loaded;
-        let values = match earliest {
-            Some(start) => values(loaded, start)?,
-            None => Vec::new(),
-        };
+        let values = hull.map(|hull| hashprices(loaded, hull)).transpose()?.unwrap_or_default();
         let (site, books) = (loaded.site.clone(), site.places.clone());
         sites.push(SiteInput { site, units: loaded.units.clone(), values, books });
     }
@@ -53,16 +49,6 @@ pub fn sweep(frame: &Frame) -> anyhow::Result<Sweep> {
         axes: frame.axes.clone(),
         resampling: frame.plan.resampling,
     })
-}
-
-/// What a site's work is worth over time, from the value in force at a moment on.
-fn values(loaded: &Loaded, start: Time) -> anyhow::Result<Vec<Hashprice>> {
-    let told = crate::values::script(loaded, start, Fetching::Now)?;
-    let value = |(_, event): (Time, Event)| match event {
-        Event::Value(value) => Some(value),
-        _ => None,
-    };
-    Ok(told.into_iter().filter_map(value).collect())
 }
 
 fn book(frame: &Frame, place: usize) -> anyhow::Result<Book> {

@@ -7,10 +7,9 @@ use crate::site_files::load_site;
 use anyhow::Context;
 use headgate_core::horizon::unit::Lattice;
 use headgate_core::market::SettlementPoint;
-use headgate_core::site::{PolicyRule, Value};
+use headgate_core::site::Value;
 use headgate_core::time::{Interval, SECOND, Span, Time};
 use headgate_feeds::market::Market;
-use headgate_sim::backtest::Name;
 use headgate_sim::sweep::{Axes, Case, Setting, UnitSetting};
 use std::path::Path;
 
@@ -119,6 +118,9 @@ impl Frame {
                     "its market is in {currency}, the plan's parameters in {named}: use one"
                 ));
             }
+            if let Some(why) = &loaded.worth.settle_only {
+                return refuse(why.clone());
+            }
             let hashing = matches!(loaded.site.value, Value::Hashprice { .. });
             if !hashing && settings.iter().any(|s| s.hashprice_ppm.is_some()) {
                 return refuse("its work has no hash price: take `hashprice` out".into());
@@ -131,7 +133,6 @@ impl Frame {
             for step in steps.chain([loaded.site.market.dispatch_step]) {
                 self.lattices(loaded, step).or_else(refuse)?;
             }
-            self.strikes(loaded).or_else(refuse)?;
         }
         Ok(())
     }
@@ -162,17 +163,6 @@ impl Frame {
         let set = columns.into_iter().filter(|(name, _)| name.starts_with("unit_"));
         let text: Vec<String> = set.map(|(name, value)| format!("{name} {value}")).collect();
         if text.is_empty() { "what the site says".into() } else { text.join(", ") }
-    }
-
-    /// A fixed strike has a price.
-    fn strikes(&self, loaded: &Loaded) -> Result<(), String> {
-        let wanted = self.plan.policies.contains(&Name::FixedStrike);
-        let own = matches!(loaded.site.policy.rule, PolicyRule::FixedStrike(_));
-        let given = self.plan.settings.iter().all(|s| s.strike.is_some());
-        if !wanted || own || given {
-            return Ok(());
-        }
-        Err("the policy fixed_strike has no price: add `strike` to `[parameters]`".into())
     }
 
     fn hash_inputs(&self) -> anyhow::Result<String> {

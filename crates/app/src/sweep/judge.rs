@@ -1,11 +1,13 @@
 //! A case under every policy of the plan: the same comparison as a back-test's.
 
+use anyhow::Context;
 use headgate_core::number::{div_half_even, to_i64};
-use headgate_core::site::{PolicyRule, Site};
+use headgate_core::site::PolicyRule;
 use headgate_core::time::Span;
-use headgate_core::units::{Energy, Money, Price};
+use headgate_core::units::{Energy, Money};
 use headgate_sim::backtest::{self, BoundKind, Chosen, Name, Policy, RunOptions, Statement};
-use headgate_sim::sweep::{Bound, Judge, Outcome, Scored, Setting, Trial};
+use headgate_sim::sweep::{Bound, Judge, Outcome, Scored, Trial};
+use headgate_sim::world::mean_breakeven;
 
 /// Longest sentence that is kept of a case that came to nothing.
 const WHY_MAX: usize = 1_000;
@@ -41,8 +43,8 @@ impl Policies {
             return Ok(Outcome { bound, foot: None, head, policies });
         }
         let chosen: Vec<Chosen> =
-            self.names.iter().map(|name| chosen(*name, site, trial.setting)).collect();
-        let options = RunOptions { lag: trial.setting.lag.unwrap_or(Span::ZERO) };
+            self.names.iter().map(|name| chosen(*name, trial)).collect::<Result<_, _>>()?;
+        let options = RunOptions { lag: trial.setting.lag.unwrap_or(Span::ZERO), models: &[] };
         let live = |rule: PolicyRule| {
             backtest::run(site, units, tape, Policy::Rule(rule), options, &mut |_, _| {})
         };
@@ -60,20 +62,27 @@ impl Policies {
     }
 }
 
-fn chosen(name: Name, site: &Site, setting: &Setting) -> Chosen {
-    let own = match site.policy.rule {
+/// A policy with its rule; a strike that nobody names is the break-even of the whole site, as in
+/// a back-test.
+fn chosen(name: Name, trial: &Trial<'_>) -> anyhow::Result<Chosen> {
+    let own = match trial.site.policy.rule {
         PolicyRule::FixedStrike(strike) => Some(strike),
         _ => None,
     };
-    let strike = setting.strike.or(own).unwrap_or(Price::ZERO);
+    let strike = || {
+        let hashprice = trial.tape.values.first().map(|v| v.per_ph_day);
+        let whole = || mean_breakeven(trial.site, hashprice);
+        let strike = trial.setting.strike.or(own).or_else(whole);
+        strike.context("the site has nothing that works: add a cohort to it")
+    };
     let rule = match name {
         Name::AlwaysOn => Some(PolicyRule::AlwaysOn),
-        Name::FixedStrike => Some(PolicyRule::FixedStrike(strike)),
+        Name::FixedStrike => Some(PolicyRule::FixedStrike(strike()?)),
         Name::Breakeven => Some(PolicyRule::Breakeven),
         Name::LookAhead => Some(PolicyRule::LookAhead),
         Name::PerfectForesight => None,
     };
-    Chosen { name, rule }
+    Ok(Chosen { name, rule })
 }
 
 fn bound(bound: &backtest::Bound) -> Bound {

@@ -217,7 +217,6 @@ fn bad_input_is_named_with_its_mend() {
     refuse("a point", "HB_B", "HB_C");
     refuse("a currency", "\"40 USD/MWh\", \"60 USD/MWh\"", "\"40 EUR/MWh\"");
     refuse("no hash price", "value = [\"40 USD/MWh\", \"60 USD/MWh\"]", "hashprice = [\"90 %\"]");
-    refuse("no strike", "\"breakeven\"", "\"fixed_strike\"");
     refuse(
         "no plan",
         "value = [\"40 USD/MWh\", \"60 USD/MWh\"]",
@@ -243,13 +242,6 @@ fn bad_input_is_named_with_its_mend() {
 
     no hash price: exit 3
     error: `sites[0]`: its work has no hash price: take `hashprice` out
-     --> DIR/plan.toml:3:10
-      |
-    3 | sites = ["site.toml"]
-      |          ^^^^^^^^^^^
-
-    no strike: exit 3
-    error: `sites[0]`: the policy fixed_strike has no price: add `strike` to `[parameters]`
      --> DIR/plan.toml:3:10
       |
     3 | sites = ["site.toml"]
