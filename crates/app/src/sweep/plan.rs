@@ -35,10 +35,10 @@ pub struct RawPlan {
     name: Option<Spanned<String>>,
     sites: Spanned<Vec<Spanned<PathBuf>>>,
     prices: Spanned<Vec<Spanned<RawPrices>>>,
-    points: Option<Spanned<Vec<Spanned<String>>>>,
-    years: Option<Spanned<Vec<Spanned<i16>>>>,
-    spans: Option<Spanned<Vec<Spanned<Pair<Text<Date>, Text<Date>>>>>>,
-    policies: Option<Spanned<Vec<Spanned<PolicyName>>>>,
+    points: List<String>,
+    years: List<i16>,
+    spans: List<Pair<Text<Date>, Text<Date>>>,
+    policies: List<PolicyName>,
     model: Option<Spanned<PathBuf>>,
     seeds: Option<Spanned<String>>,
     #[serde(default)]
@@ -92,7 +92,7 @@ struct RawBootstrap {
     season_days: Option<Spanned<u16>>,
 }
 
-/// The values of one parameter.
+/// A list that may be left out.
 type List<T> = Option<Spanned<Vec<Spanned<T>>>>;
 
 /// `[parameters]`.

@@ -208,3 +208,131 @@ impl Sweep {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::outcome::{Bound, Scored};
+    use super::super::setting::UnitSetting;
+    use super::super::testing::{DAY, day, ercot};
+    use super::*;
+    use crate::backtest::testing::blocks;
+    use headgate_core::time::Span;
+    use headgate_core::units::{Energy, Money, Price};
+
+    /// Judges by what a case is made of: its prices, its seed, its site's value, its unit's cost.
+    struct Sums;
+
+    impl Judge for Sums {
+        fn judge(&self, trial: &Trial<'_>) -> Result<Outcome, String> {
+            let prices: i64 = trial.tape.settled.iter().map(|r| r.price.0 / 1_000_000).sum();
+            let value = trial.site.cohorts[0].value.map_or(0, |v| v.0 / 1_000_000);
+            let start = trial.units[0].start_cost;
+            if start != trial.site.cohorts[0].start_cost {
+                return Err("the account would take another cost of a start".into());
+            }
+            let profit = Money(prices * 1_000 + value);
+            let scored = Scored {
+                profit,
+                compute_revenue: Money::ZERO,
+                energy_cost: Money::ZERO,
+                sell_back: Money::ZERO,
+                other_cost: start,
+                energy: Energy::ZERO,
+                starts: trial.seed,
+                curtailed: Span::ZERO,
+                missed_spike_cost: Money::ZERO,
+                capture_ppm: None,
+            };
+            let bound = Bound { profit, exact: true, gap_ppb: 0 };
+            Ok(Outcome { bound, foot: None, head: profit, policies: vec![scored] })
+        }
+    }
+
+    fn sweep() -> Sweep {
+        let (site, units) = blocks(1);
+        let one = |n: i64| Day {
+            interval: Interval::starting(day(n), DAY),
+            of_year: u16::try_from(n + 1).unwrap(),
+        };
+        let span = |from: i64, to: i64| SpanInput {
+            interval: Interval { start: day(from), end: day(to) },
+            days: (from - 8..to).map(one).collect(),
+        };
+        let setting = |value: i64, start: i64| Setting {
+            value: Some(Price(value * 1_000_000)),
+            unit: UnitSetting { start: Some(Money(start)), ..UnitSetting::default() },
+            ..Setting::default()
+        };
+        let book = ercot(30);
+        let sources = (0..30).map(one).collect();
+        // The last span is not covered in history; paths of it are.
+        let spans = vec![span(10, 12), span(29, 32)];
+        Sweep {
+            sites: vec![SiteInput { site, units, values: Vec::new(), books: vec![0] }],
+            books: vec![BookInput { book, sources, spans }],
+            settings: vec![setting(40, 1), setting(60, 2), setting(80, 3)],
+            axes: Axes { sites: 1, points: 1, spans: 2, seeds: 0..6, settings: 3 },
+            resampling: Resampling { block_days: 2, season_days: 10 },
+        }
+    }
+
+    fn done(threads: usize) -> Vec<Done> {
+        let sweep = sweep();
+        let cases: Vec<u64> = (0..sweep.axes.cases().unwrap()).collect();
+        let mut all = Vec::new();
+        let threads = NonZeroUsize::new(threads).unwrap();
+        let kept = sweep.run(&cases, threads, &Sums, |done| {
+            all.push(done);
+            Ok::<(), std::io::Error>(())
+        });
+        kept.unwrap();
+        all.sort_by_key(|d| d.case);
+        all
+    }
+
+    #[test]
+    fn threads_make_no_difference() {
+        let one = done(1);
+        assert_eq!(one.len(), 36);
+        for threads in [2, 3, 8] {
+            assert_eq!(done(threads), one);
+        }
+    }
+
+    #[test]
+    fn seed_0_is_history_and_a_setting_is_what_it_says() {
+        let all = done(2);
+        let profit = |i: usize| all[i].outcome.as_ref().unwrap().bound.profit.0;
+        // Days 10 and 11: quarter hours priced by their place, and a thousand for each day.
+        let day_sum = |d: i64| (0..96).map(|i| d * 1_000 + i).sum::<i64>();
+        let history = (day_sum(10) + day_sum(11)) * 1_000;
+        assert_eq!([profit(0), profit(1), profit(2)], [40, 60, 80].map(|v| history + v));
+        let path = |seed: usize| profit(seed * 3) - 40;
+        assert!((1..6).any(|seed| path(seed) != history));
+        let cost = |i: usize| all[i].outcome.as_ref().unwrap().policies[0].other_cost.0;
+        assert_eq!([cost(0), cost(1), cost(2)], [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_span_without_prices_is_told_case_by_case() {
+        let all = done(2);
+        let why = all[18].outcome.as_ref().unwrap_err();
+        assert!(why.contains("2024-01-31T00:00:00Z"), "{why}");
+        assert!(all[21..].iter().all(|d| d.outcome.is_ok()));
+    }
+
+    #[test]
+    fn what_cannot_be_kept_ends_the_sweep() {
+        let sweep = sweep();
+        let cases: Vec<u64> = (0..36).collect();
+        let mut kept = 0;
+        let error = sweep
+            .run(&cases, NonZeroUsize::new(2).unwrap(), &Sums, |_| {
+                kept += 1;
+                if kept == 5 { Err(std::io::Error::other("the disk is full")) } else { Ok(()) }
+            })
+            .unwrap_err();
+        assert_eq!(error.to_string(), "failed to keep what is done");
+        assert_eq!(kept, 5);
+    }
+}
