@@ -203,6 +203,61 @@ fn a_row_can_be_counted_again() {
     assert_eq!(ids.len(), CASES);
 }
 
+/// History in a sweep is a back-test, to the last micro-unit.
+#[test]
+fn a_case_of_history_is_the_back_test() {
+    let folder = prepared("sweep-parity");
+    sweep(&folder, "out", &[]).ok();
+    let text = std::fs::read_to_string(folder.path().join("out/sweep.csv")).unwrap();
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let head = reader.headers().unwrap().clone();
+    let of = |row: &csv::StringRecord, key: &str| -> String {
+        row[head.iter().position(|h| h == key).unwrap()].to_owned()
+    };
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (site, spp, sced) = (file("site.toml"), file("spp.csv"), file("sced.csv"));
+    let args = ["backtest", &site, "--prices", &spp, &sced, "--point", "HB_A"];
+    let span = ["--from", "2024-02-09", "--to", "2024-02-11", "--format", "json"];
+    let said: Said = headgate().args(args).args(span).output().unwrap().into();
+    let told = said.ok().json();
+    let mut compared = 0;
+    let own = |row: &&csv::StringRecord| {
+        of(row, "point") == "HB_A" && of(row, "seed") == "0" && of(row, "value") == "40"
+    };
+    for row in rows.iter().filter(own) {
+        let all = told["policies"].as_array().unwrap();
+        let policy = all.iter().find(|p| p["name"] == of(row, "policy").as_str()).unwrap();
+        for key in ["profit", "energy_cost", "compute_revenue", "other_cost", "starts", "capture"] {
+            let (ours, theirs) = (of(row, key).parse::<f64>().unwrap(), policy[key].as_f64());
+            assert!((ours - theirs.unwrap()).abs() < 1e-6, "{key}: {ours} {policy}");
+        }
+        assert_eq!(of(row, "bound").parse::<f64>().ok(), told["bound"]["profit"].as_f64());
+        compared += 1;
+    }
+    assert_eq!(compared, 3);
+}
+
+/// Apache Arrow reads what we write. Without it here the test says so and proves nothing.
+#[test]
+fn arrow_reads_the_parquet_as_the_csv() {
+    let python = std::env::var("HEADGATE_PYTHON").unwrap_or_else(|_| "python3".into());
+    let has = std::process::Command::new(&python).args(["-c", "import pyarrow"]).output();
+    if !has.is_ok_and(|said| said.status.success()) {
+        eprintln!("NOT TESTED: {python} has no pyarrow; HEADGATE_PYTHON names one that has");
+        return;
+    }
+    let folder = prepared("sweep-arrow");
+    sweep(&folder, "out", &[]).ok();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contrib/oracles");
+    let out = folder.path().join("out");
+    let mut command = std::process::Command::new(python);
+    command.arg(here.join("check_parquet.py"));
+    command.arg(out.join("sweep.parquet")).arg(out.join("sweep.csv"));
+    let said = Said::from(command.output().unwrap()).ok();
+    assert_eq!(said.out.trim(), "48 rows of 38 columns agree");
+}
+
 #[test]
 fn bad_input_is_named_with_its_mend() {
     let folder = prepared("sweep-bad");
