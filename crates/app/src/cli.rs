@@ -51,6 +51,8 @@ pub enum Command {
     /// Lives through recorded prices under every policy, by the live engine, and says what each
     /// was worth against the best that could have been done.
     Backtest(Box<BacktestArgs>),
+    /// Works off many back-tests: sites, points, spans, parameters and seeds, over all cores.
+    Sweep(SweepArgs),
     /// Imports price files of any market, and shows what was posted.
     #[command(subcommand)]
     Prices(PricesCommand),
@@ -366,6 +368,42 @@ pub enum PolicyArg {
 pub enum Period {
     /// Before each month of the market's calendar.
     Month,
+}
+
+/// What is done is kept at once: a sweep that was ended, however, goes on where it was.
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// The plan: docs/sweep.md says what it holds.
+    pub plan: PathBuf,
+    /// Folder of the outputs: sweep.csv, sweep.parquet, summary.html, and the record of what is
+    /// done; by default the plan's name and -sweep.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Works off this part of the cases alone, such as 2/3, and makes no outputs.
+    #[arg(long, value_name = "I/N", value_parser = shard, conflicts_with = "merge")]
+    pub shard: Option<crate::sweep::SweepShard>,
+    /// Works nothing off, and makes the outputs of shards that are done, in these folders or
+    /// else in that of --out.
+    #[arg(long, value_name = "DIR", num_args = 0..)]
+    pub merge: Option<Vec<PathBuf>>,
+    /// Threads; by default one for each processor.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<std::num::NonZeroUsize>,
+    /// How the summary is printed: table or json.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+fn shard(text: &str) -> Result<crate::sweep::SweepShard, String> {
+    let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    let (i, n): (u64, u64) = parts.ok_or("write it like 2/3: the second of three parts")?;
+    match (1..=n).contains(&i) && n <= crate::sweep::SHARDS_MAX {
+        true => Ok(crate::sweep::SweepShard { i, n }),
+        false => Err(format!(
+            "{i} is not one of 1 to {n}, or {n} is more than {}",
+            crate::sweep::SHARDS_MAX
+        )),
+    }
 }
 
 #[derive(Debug, Subcommand)]

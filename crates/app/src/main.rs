@@ -11,6 +11,7 @@ mod demo;
 mod doors;
 mod explain;
 mod farm;
+mod parquet;
 mod plant;
 mod prices;
 mod run;
@@ -19,6 +20,7 @@ mod settle;
 mod site_files;
 mod start;
 mod status;
+mod sweep;
 mod values;
 
 use clap::{CommandFactory, Parser};
@@ -62,6 +64,7 @@ fn dispatch(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Stop(args) => commands::stop(args),
         Command::Replay(args) => commands::replay(args),
         Command::Settle(args) => settle::run(args),
+        Command::Sweep(args) => sweep::run(args),
         Command::Backtest(args) => backtest::run(args),
         Command::Prices(PricesCommand::Import(args)) => prices::import(args),
         Command::Prices(PricesCommand::Show(args)) => prices::show(args),

@@ -120,7 +120,7 @@ impl Case {
 }
 
 /// Every hash price that counts in a span; the last one before it among them.
-fn hashprices(loaded: &Loaded, span: Interval) -> anyhow::Result<Vec<Hashprice>> {
+pub fn hashprices(loaded: &Loaded, span: Interval) -> anyhow::Result<Vec<Hashprice>> {
     if matches!(loaded.hashprice, HashpriceSource::Address { .. }) {
         bail!(Refused(
             "a back-test needs recorded hash prices, and [value] fetches the present one: give \

@@ -1,8 +1,8 @@
 //! `headgate backtest`: recorded prices lived through by the live engine under every policy.
 
-mod case;
+pub mod case;
 mod print;
-mod read;
+pub mod read;
 mod trace;
 
 use crate::cli::{BacktestArgs, Format, exit};
