@@ -176,8 +176,7 @@ pub fn worth_of(site: &Site, id: CohortId, hashprice: Option<Money>) -> Option<P
     let stairs = Staircase::of(site, hashprice)?;
     let steps = stairs.by_cohort.get(usize::from(id.0))?;
     let power: i128 = steps.iter().map(|s| i128::from(s.power.0)).sum();
-    let sum: i128 =
-        steps.iter().map(|s| i128::from(s.breakeven.0) * i128::from(s.power.0)).sum();
+    let sum: i128 = steps.iter().map(|s| i128::from(s.breakeven.0) * i128::from(s.power.0)).sum();
     let mean = (power > 0).then(|| Price(to_i64(div_half_even(sum, power))))?;
     Some(mean - site.import_adder)
 }

@@ -199,7 +199,7 @@ fn months(market: &Market, span: Interval) -> Vec<Time> {
     let zone = market.zone();
     let mut all = vec![span.start];
     let local = jiff::Timestamp::from_second(span.start.0.div_euclid(1_000_000_000));
-    let Ok(local) = local.map(|t| t.to_zoned(zone.clone())) else { return all };
+    let Ok(local) = local.map(|t| zone.to_datetime(t)) else { return all };
     let mut date = local.date().first_of_month();
     loop {
         let Ok(next) = date.checked_add(jiff::Span::new().months(1)) else { return all };
