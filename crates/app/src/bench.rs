@@ -115,7 +115,8 @@ async fn ready(
     let script = [(now, value), (now, price(site, now, CHEAP)?)].into();
     let source = Source { prices: Prices::Live, script, ends_at: None };
     let stop = Stop::on_signals()?;
-    let (mut plant, doors) = start::plant(data, site, clock, source, observer, stop.signal())?;
+    let (mut plant, doors) =
+        start::plant(data, site.into(), clock, source, observer, stop.signal())?;
     plant.begin()?;
     let began = Instant::now();
     while !plant.engine.ready() {

@@ -2,9 +2,11 @@
 //! process or alone.
 
 use anyhow::{Context, bail, ensure};
+use headgate_core::engine::NO_DRIVER;
 use headgate_core::fleet::Level;
 use headgate_core::site::{Cohort, Site};
 use headgate_core::time::Time;
+use headgate_drivers::shell::UNIT_SCHEME;
 use headgate_sim::farm::Farm;
 use headgate_sim::models::{Model, models};
 use headgate_sim::spec::{CohortSpec, FarmSpec, FaultShares, SiteOverhead};
@@ -23,6 +25,14 @@ pub fn spec_of(
     seed: u64,
     faults: FaultShares,
 ) -> anyhow::Result<FarmSpec> {
+    if let Some(unit) =
+        site.cohorts.iter().find(|c| site.drivers[usize::from(c.driver.0)].kind == NO_DRIVER)
+    {
+        bail!(
+            "cohort `{}` has no machines to simulate: leave --simfarm out, or disable it",
+            unit.name
+        );
+    }
     for (id, machine) in site.machines() {
         let address: SocketAddr = machine
             .address
@@ -97,7 +107,10 @@ pub fn build(spec: &FarmSpec) -> anyhow::Result<Farm> {
 
 /// Whether every machine of a site is on the loopback device, so that none can be real.
 pub fn all_loopback(site: &Site) -> bool {
-    let loopback = |a: &str| a.parse::<SocketAddr>().is_ok_and(|a| a.ip().is_loopback());
+    // A unit without machines is nowhere, and nothing is ever sent to it.
+    let loopback = |a: &str| {
+        a.starts_with(UNIT_SCHEME) || a.parse::<SocketAddr>().is_ok_and(|a| a.ip().is_loopback())
+    };
     site.machines.iter().all(|m| loopback(&m.address))
 }
 

@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::plant::{self, Ended, Plant, Prices, Recovered};
 use crate::site_files::{load_site, replay_of};
-use crate::start::{self, Source, Stop};
+use crate::start::{self, Setup, Source, Stop};
 use crate::values;
 use anyhow::{Context, bail};
 use headgate_core::event::{AutomationMode, Event};
@@ -95,7 +95,8 @@ async fn live(args: &RunArgs, loaded: &Loaded, folder: PathBuf, stop: &Stop) -> 
     };
     let script = values::script(loaded, clock.now(), values::Fetching::Later)?;
     let source = Source { prices: Prices::Live, script: script.into(), ends_at: None };
-    let (mut plant, doors) = start::plant(&folder, &site, clock, source, None, stop.signal())?;
+    let setup = Setup { site: &site, units: &loaded.units };
+    let (mut plant, doors) = start::plant(&folder, setup, clock, source, None, stop.signal())?;
     let market = Market::load(&site.market.name)?;
     plant.feed_board = plant::follow(loaded, &site, &market, &folder, &doors.feeds)?;
     values::follow(loaded, plant.values())?;
@@ -140,8 +141,9 @@ async fn replay(
     let mut prices = Prices::recorded(recorded, &site);
     prices.skip_until(begin);
     let source = Source { prices, script, ends_at: Some(end) };
+    let setup = Setup { site: &site, units: &loaded.units };
     let (mut plant, doors) =
-        start::plant_on(found, &folder, &site, clock, source, None, stop.signal())?;
+        start::plant_on(found, &folder, setup, clock, source, None, stop.signal())?;
     plant.may_command = crate::farm::all_loopback(&site);
     plant.afterglow = AFTERGLOW;
     let open = doors.open(args.port).await?;

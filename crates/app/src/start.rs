@@ -5,8 +5,10 @@ use crate::doors::{self, Beat, ControlListener, Token};
 use crate::plant::{self, DriverSlot, FeedMessage, Observer, Parts, Plant, Prices};
 use crate::status::Desk;
 use anyhow::Context;
+use headgate_core::engine::NO_DRIVER;
 use headgate_core::event::{Act, AutomationMode, Event, OperatorAct};
 use headgate_core::fleet::DriverId;
+use headgate_core::horizon::unit::UnitSpec;
 use headgate_core::site::Site;
 use headgate_core::time::Time;
 use headgate_drivers::fleet::{FleetDriver, Options};
@@ -20,6 +22,20 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::info;
+
+/// What is to run.
+#[derive(Clone, Copy)]
+pub struct Setup<'a> {
+    pub site: &'a Site,
+    /// Its blocks of load without machines.
+    pub units: &'a [UnitSpec],
+}
+
+impl<'a> From<&'a Site> for Setup<'a> {
+    fn from(site: &'a Site) -> Self {
+        Self { site, units: &[] }
+    }
+}
 
 /// Where events come from.
 pub struct Source {
@@ -89,13 +105,13 @@ impl Stop {
 /// When the folder is in use or damaged, or an address cannot be resolved.
 pub fn plant(
     folder: &Path,
-    site: &Site,
+    setup: Setup<'_>,
     clock: Clock,
     source: Source,
     observer: Option<Observer>,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<(Plant, Doors)> {
-    plant_on(plant::recover(folder)?, folder, site, clock, source, observer, stop)
+    plant_on(plant::recover(folder)?, folder, setup, clock, source, observer, stop)
 }
 
 /// Puts the loop together on what recovery found; the doors are not open yet.
@@ -105,22 +121,25 @@ pub fn plant(
 pub fn plant_on(
     found: plant::Recovered,
     folder: &Path,
-    site: &Site,
+    setup: Setup<'_>,
     clock: Clock,
     source: Source,
     observer: Option<Observer>,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<(Plant, Doors)> {
+    let Setup { site, units } = setup;
     let known: Arc<[SocketAddr]> = addresses(site)?.into();
     let mut drivers = Vec::new();
-    for i in 0..site.drivers.len() {
+    // Units have no driver; theirs is the last.
+    let commanded = site.drivers.iter().filter(|d| d.kind != NO_DRIVER).count();
+    for i in 0..commanded {
         let id = DriverId(u16::try_from(i)?);
         let driver = FleetDriver::new(id, site, Options::default())?;
         let (tx, results) = mpsc::channel(plant::WIRE_QUEUE_MAX);
         drivers.push(DriverSlot::new(driver, Wire::new(Arc::clone(&known), tx), results));
     }
     let epoch = found.engine.epoch() + 1;
-    let configured = found.engine.site() != Some(site);
+    let configured = found.engine.site() != Some(site) || !found.engine.units().eq(units);
     let stale_clock = found.engine.now();
     let acting = found.engine.mode() == AutomationMode::Auto;
     let parts = Parts {
@@ -145,6 +164,9 @@ pub fn plant_on(
         plant.post(Event::ClockStepped { by: now.since(last) });
     }
     if configured {
+        if !units.is_empty() {
+            plant.post(Event::Units(units.to_vec()));
+        }
         plant.post(Event::Configured(Box::new(site.clone())));
     }
     // A site that was not acting on its own does not begin to because an event was set aside.

@@ -30,6 +30,8 @@ pub struct Stock {
     pub asleep: u32,
     /// Asleep and may not wake yet.
     pub locked_off: u32,
+    /// The highest level it can be set to now, where that is bounded.
+    pub reach: Option<Level>,
 }
 
 /// How many machines of one cohort shall run at each level at least.
@@ -190,7 +192,9 @@ fn lots(stairs: &Staircase, roster: &Roster, stocks: &[Stock], wishes: &[Wish]) 
             push(if wished { Tier::Keep } else { Tier::KeepBeyondWish }, stock.awake);
         } else {
             push(if wished { Tier::Keep } else { Tier::KeepBeyondWish }, here);
-            push(if wished { Tier::Raise } else { Tier::RaiseBeyondWish }, awake - here);
+            let reached = stock.reach.is_none_or(|most| seg.to <= most);
+            let more = if reached { awake - here } else { 0 };
+            push(if wished { Tier::Raise } else { Tier::RaiseBeyondWish }, more);
         }
     }
     for (cohort, (stock, wish)) in stocks.iter().zip(wishes).enumerate() {
@@ -207,7 +211,7 @@ fn wake_lot(stairs: &Staircase, cohort: usize, stock: &Stock, wish: &Wish) -> Op
     if stock.asleep == 0 {
         return None;
     }
-    let steps = || stairs.segments.iter().filter(move |s| s.cohort == cohort);
+    let steps = || stairs.by_cohort[cohort].iter();
     let first = steps().find(|s| s.is_start())?.to;
     let wished = wish.asleep > Level::SLEEP;
     let to = if wished { wish.asleep } else { first };

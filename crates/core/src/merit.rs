@@ -1,6 +1,7 @@
 //! The staircase of break-evens: what each further step of power is worth, cohort by cohort.
 
 use crate::fleet::{Level, OperatingPoint};
+use crate::horizon::{Stair, Steps};
 use crate::limits::LEVELS_MAX;
 use crate::number::{div_half_even, to_i64};
 use crate::site::{Cohort, Site, Value};
@@ -35,6 +36,10 @@ impl Segment {
 pub struct Staircase {
     /// The steps.
     pub segments: Vec<Segment>,
+    /// The steps of each cohort alone, from its lowest level up.
+    pub by_cohort: Vec<Vec<Segment>>,
+    /// What the rule of restarts needs of each cohort; `None` where it has no working level.
+    pub restarts: Vec<Option<Steps>>,
 }
 
 /// Levels of a curve that no mix of two others beats: sleep first, then the upper hull of rate
@@ -52,7 +57,8 @@ pub fn frontier(cohort: &Cohort, overclock: bool) -> Vec<Level> {
             let run = |x: Power, y: Power| i128::from((y - x).0);
             let left = i128::from((b.rate - a.rate).0) * run(b.power, c.power);
             let right = i128::from((c.rate - b.rate).0) * run(a.power, b.power);
-            if left > right {
+            // A level on the line between two others is kept: it is as good as a mix of them.
+            if left >= right {
                 break;
             }
             hull.pop();
@@ -83,8 +89,13 @@ impl Staircase {
                 });
             }
         }
-        segments.sort_by_key(|s| (-s.breakeven.0, s.cohort, s.to));
-        Some(Staircase { segments })
+        let mut by_cohort = vec![Vec::new(); site.cohorts.len()];
+        for s in &segments {
+            by_cohort[s.cohort].push(*s);
+        }
+        segments.sort_by_key(|s: &Segment| (-s.breakeven.0, s.cohort, s.to));
+        let restarts = (0..site.cohorts.len()).map(|c| restarts(site, &by_cohort[c], c)).collect();
+        Some(Staircase { segments, by_cohort, restarts })
     }
 
     /// Mean break-even of the whole staircase weighted by power: the fleet's energy-weighted
@@ -96,6 +107,14 @@ impl Staircase {
         let sum: i128 = self.segments.iter().map(|s| weight(s) * i128::from(s.breakeven.0)).sum();
         (total > 0).then(|| Price(to_i64(div_half_even(sum, total))))
     }
+}
+
+fn restarts(site: &Site, segments: &[Segment], cohort: usize) -> Option<Steps> {
+    let at_meter = |p: Power| p.scaled(1_000_000 + site.overhead.share_ppm);
+    let stairs: Vec<Stair> = segments.iter().map(|s| (s.breakeven, at_meter(s.power))).collect();
+    let c = &site.cohorts[cohort];
+    let (start_cost, min_off, min_on) = (c.start_cost, c.times.min_off, c.times.min_on);
+    (!stairs.is_empty()).then_some(Steps { stairs, start_cost, min_off, min_on })
 }
 
 /// What a unit of energy at the machine is worth in the step from one point of a cohort's curve

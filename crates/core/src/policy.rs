@@ -2,7 +2,7 @@
 
 use crate::choose::Wish;
 use crate::fleet::Level;
-use crate::horizon::{Regret, Stair, Steps};
+use crate::horizon::Regret;
 use crate::merit::{Staircase, frontier};
 use crate::number::{div_half_even, to_i64};
 use crate::site::{PolicyRule, Site};
@@ -15,6 +15,8 @@ use crate::units::{Power, Price};
 /// back, so it costs what resale would have paid, and the adders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marginal {
+    /// The market price itself.
+    pub market: Price,
     /// Above the block.
     pub above: Price,
     /// Below the block.
@@ -34,19 +36,8 @@ impl Marginal {
             block += b.quantity;
             below = below.min(b.resale(market) + site.import_adder);
         }
-        Self { above, below, block }
+        Self { market, above, below, block }
     }
-}
-
-/// What the rule of restarts needs of a cohort; `None` where the cohort has no working level.
-#[must_use]
-pub fn steps_of(site: &Site, stairs: &Staircase, cohort: usize) -> Option<Steps> {
-    let at_meter = |p: Power| p.scaled(1_000_000 + site.overhead.share_ppm);
-    let of = stairs.segments.iter().filter(|s| s.cohort == cohort);
-    let stairs: Vec<Stair> = of.map(|s| (s.breakeven, at_meter(s.power))).collect();
-    let c = &site.cohorts[cohort];
-    let (start_cost, min_off, min_on) = (c.start_cost, c.times.min_off, c.times.min_on);
-    (!stairs.is_empty()).then_some(Steps { stairs, start_cost, min_off, min_on })
 }
 
 /// What the policy wishes of each cohort at a marginal price.
@@ -63,8 +54,8 @@ pub fn wishes(
             let strike = site.cohorts[c].strike.unwrap_or(strike);
             if price < strike { everything(site, c) } else { Wish::NOTHING }
         }
-        PolicyRule::Breakeven => match stairs {
-            Some(stairs) => by_breakeven(site, stairs, &regrets[c], c, price),
+        PolicyRule::Breakeven | PolicyRule::LookAhead => match stairs {
+            Some(stairs) => by_breakeven(stairs, &regrets[c], c, price),
             None => Wish::NOTHING,
         },
     };
@@ -81,24 +72,18 @@ fn everything(site: &Site, cohort: usize) -> Wish {
     Wish { awake: top, asleep: top }
 }
 
-fn by_breakeven(
-    site: &Site,
-    stairs: &Staircase,
-    regret: &Regret,
-    cohort: usize,
-    price: Price,
-) -> Wish {
+fn by_breakeven(stairs: &Staircase, regret: &Regret, cohort: usize, price: Price) -> Wish {
     let mut level = Level::SLEEP;
-    for s in stairs.segments.iter().filter(|s| s.cohort == cohort) {
+    for s in &stairs.by_cohort[cohort] {
         if s.breakeven > price && s.from <= level {
             level = level.max(s.to);
         }
     }
-    let Some(step) = steps_of(site, stairs, cohort) else { return Wish::NOTHING };
-    let first = stairs.segments.iter().find(|s| s.cohort == cohort && s.is_start());
+    let Some(step) = &stairs.restarts[cohort] else { return Wish::NOTHING };
+    let first = stairs.by_cohort[cohort].iter().find(|s| s.is_start());
     let first = first.map_or(Level::SLEEP, |s| s.to);
-    let awake = if level == Level::SLEEP && !regret.stops(&step, price) { first } else { level };
-    let asleep = if regret.starts(&step, price) { level } else { Level::SLEEP };
+    let awake = if level == Level::SLEEP && !regret.stops(step, price) { first } else { level };
+    let asleep = if regret.starts(step, price) { level } else { Level::SLEEP };
     Wish { awake, asleep }
 }
 

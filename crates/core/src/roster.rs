@@ -177,13 +177,19 @@ impl Roster {
         if level == Level::SLEEP { nominal } else { nominal.scaled(self.tallies[cohort].bias_ppm) }
     }
 
+    /// Power of a level by the curve, whatever machines of its kind have shown.
+    #[must_use]
+    pub fn nominal(&self, cohort: usize, level: Level) -> Power {
+        self.nominal[cohort][level.index()]
+    }
+
     /// Power of the machines once everything told has been obeyed; the lost as last measured.
     #[must_use]
     pub fn planned(&self) -> Power {
         let mut sum = Power::ZERO;
         for (c, tally) in self.tallies.iter().enumerate() {
             sum += tally.lost_power;
-            for (l, n) in tally.at.iter().enumerate() {
+            for (l, n) in tally.at.iter().enumerate().filter(|(_, n)| **n > 0) {
                 let level = Level(u8::try_from(l).expect("a curve has at most LEVELS_MAX levels"));
                 sum += self.power(c, level).times(i64::from(*n));
             }

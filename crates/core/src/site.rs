@@ -191,6 +191,8 @@ pub enum PolicyRule {
     FixedStrike(Price),
     /// Each step of the staircase below its own break-even, with the cost of a restart.
     Breakeven,
+    /// By what is known and expected of the hours to come, with restart cost, dwell and ramp.
+    LookAhead,
 }
 
 /// A price feed.

@@ -13,7 +13,9 @@ pub const SECOND: i64 = 1_000_000_000;
 pub struct Time(pub i64);
 
 /// A length of time in nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Span(pub i64);
 
 /// A half-open interval `[start, end)` in UTC.

@@ -107,7 +107,11 @@ impl Power {
     /// This power scaled by a share in parts per million, rounded down.
     #[must_use]
     pub fn scaled(self, ppm: i64) -> Power {
-        Power(to_i64(div_floor(i128::from(self.0) * i128::from(ppm), 1_000_000)))
+        // The product fits 64 bits for anything below nine terawatts, and divides far faster.
+        match self.0.checked_mul(ppm) {
+            Some(product) => Power(product.div_euclid(1_000_000)),
+            None => Power(to_i64(div_floor(i128::from(self.0) * i128::from(ppm), 1_000_000))),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use headgate_core::site::Site;
 use headgate_core::time::Span;
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -62,6 +62,10 @@ pub enum AddressError {
 pub fn addresses(site: &Site) -> Result<Vec<SocketAddr>, AddressError> {
     let resolve =
         |(id, spec): (MachineId, &headgate_core::site::MachineSpec)| {
+            // A unit without a driver is never connected to.
+            if spec.address.starts_with(UNIT_SCHEME) {
+                return Ok(NOWHERE);
+            }
             if let Ok(literal) = spec.address.parse::<SocketAddr>() {
                 return Ok(literal);
             }
@@ -73,6 +77,11 @@ pub fn addresses(site: &Site) -> Result<Vec<SocketAddr>, AddressError> {
         };
     site.machines().map(resolve).collect()
 }
+
+/// Begins what stands for the address of a unit without machines.
+pub const UNIT_SCHEME: &str = "unit:";
+/// Where a unit without machines is: nothing is ever sent there.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// Carries requests to machines and their results back.
 #[derive(Debug)]

@@ -3,9 +3,9 @@
 //! `policy_quality FOLDER [KEY=VALUE...]`; the folder holds the test data. Not a test of truth
 //! (that is the back-test with the live engine): a fast way to compare settings.
 
+use headgate_core::fleet::CohortId;
 use headgate_core::horizon::advise::{Adviser, Way};
 use headgate_core::horizon::unit::{Begins, Lattice, StateId, UnitSpec, UnitState};
-use headgate_core::fleet::CohortId;
 use headgate_core::market::{FeedBook, PriceKind, PriceRow, SettlementPoint};
 use headgate_core::site::Ramp;
 use headgate_core::time::{Interval, Span, Time};
@@ -196,7 +196,12 @@ fn main() {
     };
     let market = Market::shipped("ercot").unwrap();
     let mut rows = Rows::new();
-    read(&mut rows, &folder.join("ercot_sced_lmp5_5hubs_2024-01-01_2024-06-30.csv.gz"), &market, None);
+    read(
+        &mut rows,
+        &folder.join("ercot_sced_lmp5_5hubs_2024-01-01_2024-06-30.csv.gz"),
+        &market,
+        None,
+    );
     read(
         &mut rows,
         &folder.join("ercot_rtm_spp15_5hubs_reconstructed_2024-01-01_2024-06-30.csv.gz"),
@@ -233,9 +238,10 @@ fn main() {
     };
     let spec = block();
     let loo = arg("loo", 0.0) > 0.0;
-    let months: Vec<&str> = ["2024-01", "2024-02", "2024-03", "2024-04", "2024-05", "2024-06", "2024-07"]
-        [if loo { 0 } else { 2 }..]
-        .to_vec();
+    let months: Vec<&str> =
+        ["2024-01", "2024-02", "2024-03", "2024-04", "2024-05", "2024-06", "2024-07"]
+            [if loo { 0 } else { 2 }..]
+            .to_vec();
     let one = |usd: i64| {
         let value = Price(usd * 1_000_000);
         let advisers: Vec<(Interval, Adviser)> = months
@@ -243,9 +249,15 @@ fn main() {
             .map(|m| {
                 let mut used: Vec<Tape> = Vec::new();
                 for t in &tapes {
-                    used.push(Tape { span: Interval { start: whole.start, end: time(m[0]) }, ..t.clone() });
+                    used.push(Tape {
+                        span: Interval { start: whole.start, end: time(m[0]) },
+                        ..t.clone()
+                    });
                     if loo {
-                        used.push(Tape { span: Interval { start: time(m[1]), end: whole.end }, ..t.clone() });
+                        used.push(Tape {
+                            span: Interval { start: time(m[1]), end: whole.end },
+                            ..t.clone()
+                        });
                     }
                 }
                 used.retain(|t| t.span.length().0 > 0);

@@ -18,6 +18,7 @@ pub mod ramp;
 pub mod rng;
 pub mod serve;
 pub mod spec;
+pub mod sweep;
 pub mod train;
 pub mod world;
 

@@ -4,16 +4,17 @@ use super::error::{Place, Problem, ProblemKind};
 use super::file::read_bounded;
 use super::hosts::{Hosts, INVENTORY_BYTES_MAX, inventory};
 use super::outside::LUXOS_PORT;
-use super::raw::{
-    At, Pair, RawCohort, RawConfig, RawHosts, RawLevel, RawUnit, Spanned, ValueSource,
-};
+use super::raw::{At, Pair, RawCohort, RawConfig, RawHosts, RawLevel, Spanned, ValueSource};
 use super::resolve::{Check, value};
 use super::unit::Work;
+use headgate_core::engine::NO_DRIVER;
 use headgate_core::fleet::{CohortId, DriverId, OperatingPoint, PowerCurve};
+use headgate_core::horizon::unit::UnitSpec;
 use headgate_core::limits::{COHORTS_MAX, LEVELS_MAX, MACHINES_MAX};
 use headgate_core::site::{Cohort, DriverSpec, MachineSpec, MachineTimes, Overhead, SiteLimits};
 use headgate_core::time::Span;
 use headgate_core::units::{Money, Power};
+use headgate_drivers::shell::UNIT_SCHEME;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -66,13 +67,21 @@ impl Twins {
     }
 }
 
-/// Enabled cohorts in file order, and their machines.
+/// Enabled cohorts in file order, their machines, and those that are blocks without machines.
+pub(super) struct Fleet {
+    pub cohorts: Vec<Cohort>,
+    pub machines: Vec<MachineSpec>,
+    pub units: Vec<UnitSpec>,
+}
+
+/// Reads the cohorts.
 pub(super) fn fleet(
     check: &mut Check<'_>,
     raw: &RawConfig,
     drivers: &[DriverSpec],
-) -> (Vec<Cohort>, Vec<MachineSpec>) {
-    let (mut cohorts, mut machines) = (Vec::new(), Vec::new());
+    limits: &SiteLimits,
+) -> Fleet {
+    let (mut cohorts, mut machines, mut units) = (Vec::new(), Vec::new(), Vec::new());
     let mut owners = Owners::new();
     for (i, cohort) in raw.cohort.iter().enumerate() {
         let name = check.name(&cohort.name);
@@ -80,18 +89,22 @@ pub(super) fn fleet(
         if twin.is_some() {
             check.wrong(&cohort.name.span(), "another cohort has this name: choose another");
         }
-        if let Some(unit) = &cohort.unit {
-            check_unit(check, unit.get_ref());
+        let id = CohortId(u16::try_from(cohorts.len()).unwrap_or(u16::MAX));
+        if cohort.driver.get_ref() == NO_DRIVER {
+            let driver = DriverId(u16::try_from(drivers.len()).unwrap_or(u16::MAX));
+            // A block that is not enabled is checked all the same.
+            let unit = super::units::unit(check, cohort, id, driver, limits);
+            if let Some((cohort, unit)) = unit.filter(|_| cohort.enabled) {
+                let address = format!("{UNIT_SCHEME}{name}");
+                machines.push(MachineSpec { address, cohort: id, excluded: false });
+                cohorts.push(cohort);
+                units.push(unit);
+            }
+            continue;
         }
         if !cohort.enabled {
             continue;
         }
-        if cohort.driver.get_ref() == "none" {
-            let instead = "say `enabled = false`, or name a driver of `[drivers]`";
-            check.not_built(&cohort.driver.span(), "none", instead);
-            continue;
-        }
-        let id = CohortId(u16::try_from(cohorts.len()).unwrap_or(u16::MAX));
         let (driver, port) = find_driver(check, cohort, drivers);
         add_machines(check, cohort, id, port, &mut owners, &mut machines);
         cohorts.push(resolve_cohort(check, raw, cohort, driver));
@@ -104,17 +117,7 @@ pub(super) fn fleet(
         let at = raw.cohort.first().map_or(raw.site.name.span(), |c| c.name.span());
         check.missing(&at, "the site has no enabled cohort: enable or add a `[[cohort]]`");
     }
-    (cohorts, machines)
-}
-
-fn check_unit(check: &mut Check<'_>, unit: &RawUnit) {
-    let (min, max) = (value(&unit.min), value(&unit.max));
-    if min > max {
-        check.wrong(&unit.min.span(), format!("it is above `max` ({max}): swap the two"));
-    } else if let Some(start) = unit.start_at.as_ref().filter(|s| !(min..=max).contains(&value(s)))
-    {
-        check.wrong(&start.span(), format!("it is outside `min` ({min}) to `max` ({max})"));
-    }
+    Fleet { cohorts, machines, units }
 }
 
 fn find_driver(

@@ -2,7 +2,8 @@
 //! line and a caret.
 //!
 //! `file` parses and keeps every key's place, `raw` is the schema as written, `unit` reads
-//! quantities exactly, `hosts` reads machine addresses, `resolve` compares everything with
+//! quantities exactly, `hosts` reads machine addresses, `fleet` and `units` are what there is to
+//! run, `resolve` compares everything with
 //! everything and builds the [`Site`] the engine takes.
 
 mod error;
@@ -16,14 +17,17 @@ mod terms;
 #[cfg(test)]
 mod tests;
 mod unit;
+pub mod units;
 mod worth;
 
-pub use error::{ConfigError, ProblemKind};
-pub use file::ConfigFile;
+pub use error::{ConfigError, Problem, ProblemKind};
+pub use file::{ConfigFile, Document};
+pub use raw::{Pair, Spanned};
 pub use resolve::resolve;
-pub use unit::{Date, Text};
+pub use unit::{Date, In, Text};
 
 use headgate_core::event::Hashprice;
+use headgate_core::horizon::unit::UnitSpec;
 use headgate_core::market::SettlementPoint;
 use headgate_core::settle::Terms;
 use headgate_core::site::{MarketRule, Site};
@@ -46,6 +50,10 @@ pub struct MarketFacts {
 pub struct Loaded {
     /// The site, as the engine takes it.
     pub site: Site,
+    /// Its blocks of load without machines.
+    pub units: Vec<UnitSpec>,
+    /// The trained model its policy looks ahead with, where it names one.
+    pub model: Option<PathBuf>,
     /// The data folder, where the command line names no other.
     pub data: PathBuf,
     /// How each feed of the site is followed, in their order.
@@ -165,5 +173,13 @@ pub fn load(
 /// # Errors
 /// One sentence that says what is wrong and how it is written.
 pub fn power(text: &str) -> Result<Power, String> {
+    unit::read(text)
+}
+
+/// Reads a length of time as a person writes it on a command line, for example `5 min`.
+///
+/// # Errors
+/// One sentence that says what is wrong and how it is written.
+pub fn span(text: &str) -> Result<Span, String> {
     unit::read(text)
 }

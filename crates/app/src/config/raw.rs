@@ -279,7 +279,6 @@ pub struct RawWear {
 /// `cohort.unit`: one dispatchable block without machines.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "units are refused by their driver until they are built")]
 pub struct RawUnit {
     pub min: At<Power>,
     pub max: At<Power>,
@@ -362,6 +361,7 @@ pub enum Role {
     DispatchPrice,
     SettlementPrice,
     DayAhead,
+    LookAhead,
 }
 
 /// How a feed's files are read.
@@ -374,6 +374,8 @@ pub enum FeedKind {
     ErcotNp6905,
     #[serde(rename = "ercot_np4_190")]
     ErcotNp4190,
+    #[serde(rename = "ercot_np6_970")]
+    ErcotNp6970,
     #[serde(rename = "ercot_np6_785")]
     ErcotNp6785,
     Canonical,

@@ -3,6 +3,7 @@
 
 use super::error::{ConfigError, Problem, ProblemKind};
 use super::file::ConfigFile;
+use super::fleet::Fleet;
 use super::raw::{
     AdderOn, At, Pair, PolicyName, RawConfig, RawContract, RawLoss, RawMode, Spanned,
 };
@@ -10,6 +11,7 @@ use super::unit::{Date, In, Text};
 use super::worth::Valued;
 use super::{HashpriceSource, LiveFeed, Loaded, MarketFacts, Worth, fleet, outside, terms};
 use headgate_core::event::AutomationMode;
+use headgate_core::horizon::unit::UnitSpec;
 use headgate_core::limits::TEXT_MAX;
 use headgate_core::market::{PriceKind, SettlementPoint};
 use headgate_core::settle::Terms;
@@ -20,7 +22,7 @@ use headgate_core::time::{Span, Time};
 use headgate_core::units::{Power, Price};
 use jiff::tz::TimeZone;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Data folder of a configuration that names none.
 const DATA_DEFAULT: &str = "headgate-data";
@@ -41,7 +43,8 @@ const WHOLE_PPM: i64 = 1_000_000;
 /// [`ConfigError`] holds everything found wrong, in file order.
 pub fn resolve(file: &ConfigFile, market: &MarketFacts) -> Result<Loaded, ConfigError> {
     let mut check = Check::new(file, market);
-    let Resolved { site, live, hashprice, worth, terms, resale } = check.config(&file.raw);
+    let Resolved { site, units, model, live, hashprice, worth, terms, resale } =
+        check.config(&file.raw);
     let Check { mut problems, mut warnings, .. } = check;
     if !problems.is_empty() {
         problems.sort_by(|a, b| a.order().cmp(&b.order()));
@@ -51,12 +54,15 @@ pub fn resolve(file: &ConfigFile, market: &MarketFacts) -> Result<Loaded, Config
     let data = file.raw.site.data.as_deref();
     let data = data.map_or(PathBuf::from(DATA_DEFAULT), |d| file.resolve_path(d));
     let warnings = warnings.iter().map(Problem::sentence).collect();
-    Ok(Loaded { site, data, live, hashprice, worth, terms, resale, warnings })
+    let model = model.map(|m| file.resolve_path(Path::new(&m)));
+    Ok(Loaded { site, units, model, data, live, hashprice, worth, terms, resale, warnings })
 }
 
 /// What a pass finds when nothing is wrong.
 struct Resolved {
     site: Site,
+    units: Vec<UnitSpec>,
+    model: Option<String>,
     live: Vec<LiveFeed>,
     hashprice: HashpriceSource,
     worth: Worth,
@@ -168,8 +174,11 @@ impl<'a> Check<'a> {
             share_ppm: raw.site.overhead.share.as_ref().map_or(0, |s| value(s).0),
             fixed: raw.site.overhead.fixed.as_ref().map_or(Power::ZERO, value),
         };
-        let drivers = outside::drivers(self, &raw.drivers);
-        let (cohorts, machines) = fleet::fleet(self, raw, &drivers);
+        let mut drivers = outside::drivers(self, &raw.drivers);
+        let Fleet { cohorts, machines, units } = fleet::fleet(self, raw, &drivers, &limits);
+        if !units.is_empty() {
+            drivers.push(super::units::no_driver());
+        }
         fleet::floors(self, raw, &limits, &overhead, &cohorts, &machines);
         let (feeds, live) = outside::feeds(self, &raw.feeds);
         let Valued { value: worth, hashprice, worth: paid } = super::worth::value(self, raw);
@@ -201,7 +210,8 @@ impl<'a> Check<'a> {
         };
         let resale = terms::resale(raw);
         let terms = terms::terms(self, raw, &site.blocks, &resale);
-        Resolved { site, live, hashprice, worth: paid, terms, resale }
+        let model = raw.policy.model.as_ref().map(|m| m.get_ref().clone());
+        Resolved { site, units, model, live, hashprice, worth: paid, terms, resale }
     }
 
     fn limits(&mut self, raw: &RawConfig) -> SiteLimits {
@@ -314,10 +324,6 @@ impl<'a> Check<'a> {
                 AutomationMode::Shadow
             }
         };
-        if let Some(model) = &policy.model {
-            let instead = "take it out and use `name = \"breakeven\"`";
-            self.not_built(&model.span(), model.get_ref(), instead);
-        }
         let starts = policy.starts_per_hour.as_ref();
         if let Some(zero) = starts.filter(|s| *s.get_ref() == 0) {
             self.wrong(&zero.span(), "no machine could ever wake again: use 1 or more");
@@ -339,11 +345,7 @@ impl<'a> Check<'a> {
                 }
                 PolicyRule::FixedStrike(price.unwrap_or(Price::ZERO))
             }
-            Some(PolicyName::LookAhead) => {
-                let at = name.map_or(0..0, Spanned::span);
-                self.not_built(&at, "look_ahead", "use `breakeven`");
-                PolicyRule::Breakeven
-            }
+            Some(PolicyName::LookAhead) => PolicyRule::LookAhead,
         };
         if let (Some(strike), false) = (strike, matches!(rule, PolicyRule::FixedStrike(_))) {
             self.warn(&strike.span(), "only `fixed_strike` uses it; it is ignored");

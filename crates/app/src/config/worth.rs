@@ -71,6 +71,8 @@ pub(super) fn value(check: &mut Check<'_>, raw: &RawConfig) -> Valued {
             wrong_here(check, &contract_keys, "`source = \"contract\"`");
             match &worth.price {
                 Some(price) => valued.energy(check, vec![(Time::MIN, price)], &currency),
+                // Nothing is left to value where each cohort names a value of its own.
+                None if raw.cohort.iter().all(|c| !c.enabled || c.value.is_some()) => {}
                 None => {
                     let message = "`energy` needs a value: add `price = \"40 USD/MWh\"`";
                     check.wrong(&worth.source.span(), message);

@@ -106,7 +106,7 @@ async fn one_day(
     let script: VecDeque<(Time, Event)> = day.script.clone().into();
     let source = Source { prices: plant::Prices::Live, script, ends_at: Some(day.end) };
     let (mut plant, doors) =
-        start::plant(&folder.path, &site, clock, source, Some(observer), stop.signal())?;
+        start::plant(&folder.path, (&site).into(), clock, source, Some(observer), stop.signal())?;
     plant.afterglow = AFTERGLOW;
     let open = doors.open(args.port).await?;
     let live = !args.plain && !args.once && std::io::stderr().is_terminal();

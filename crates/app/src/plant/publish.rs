@@ -43,6 +43,7 @@ pub fn policy_name(rule: PolicyRule) -> &'static str {
         PolicyRule::AlwaysOn => "always_on",
         PolicyRule::FixedStrike(_) => "fixed_strike",
         PolicyRule::Breakeven => "breakeven",
+        PolicyRule::LookAhead => "look_ahead",
     }
 }
 
@@ -52,6 +53,7 @@ pub fn kind_name(kind: PriceKind) -> &'static str {
         PriceKind::Dispatch => "dispatch",
         PriceKind::Settlement => "settlement",
         PriceKind::DayAhead => "day_ahead",
+        PriceKind::LookAhead => "look_ahead",
     }
 }
 

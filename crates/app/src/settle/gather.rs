@@ -158,7 +158,7 @@ fn strike(args: &SettleArgs, loaded: &Loaded) -> anyhow::Result<Option<Price>> {
     }
     Ok(match loaded.site.policy.rule {
         PolicyRule::FixedStrike(price) => Some(price),
-        PolicyRule::AlwaysOn | PolicyRule::Breakeven => None,
+        PolicyRule::AlwaysOn | PolicyRule::Breakeven | PolicyRule::LookAhead => None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! One decision: economics proposes, the ladder narrows, the plan picks machines.
 
 use super::Engine;
+use super::ahead::{self, Ahead, AtPrice};
 use super::view::Loss;
 use crate::bounds::Fold;
 use crate::choose::{Bounds, Shape, Stock, Wish, allocate, asleep_power, pick, stocks};
@@ -10,7 +11,7 @@ use crate::limits::{CONTROL_STEP, SETPOINTS_KEPT_MAX};
 use crate::market::Expected;
 use crate::merit::frontier;
 use crate::plan::{Change, DispatchPlan};
-use crate::policy::{Marginal, steps_of, wishes};
+use crate::policy::{Marginal, wishes};
 use crate::reason::{Alarm, Band, Decision, Narrowing, NextChange, Rung};
 use crate::site::{Cohort, PolicyRule, Ramp, Site};
 use crate::time::{Span, Time};
@@ -29,6 +30,8 @@ struct Proposal {
     preferred: Power,
     wishes: Vec<Wish>,
     text: String,
+    /// What looking ahead came to, by cohort; empty under another rule.
+    aheads: Vec<Option<Ahead>>,
 }
 
 impl Engine {
@@ -43,11 +46,13 @@ impl Engine {
         let marginal = expected.map(|e| Marginal::of(&site, e.price, now));
         self.priced = marginal.map(|m| m.above);
         self.settling = expected.map(|e| e.price);
-        let stocks = stocks(&site, &self.roster, now);
+        let mut stocks = stocks(&site, &self.roster, now);
+        self.reaches(now, &mut stocks);
         let present = self.setpoint.or_else(|| self.measured_import());
         let present = present.unwrap_or_else(|| site.overhead.meter(self.roster.planned()));
         self.setpoint.get_or_insert(present);
-        let proposal = self.propose(&site, &stocks, marginal, present);
+        let aheads = self.aheads(&site, marginal, now);
+        let proposal = self.propose(&site, &stocks, marginal, present, aheads, now);
         let fold = self.fold(&site, &stocks, now, present, loss);
         let (target, ladder) = fold.finish(proposal.preferred);
         self.alarm_overridden(&ladder, step);
@@ -74,8 +79,9 @@ impl Engine {
             measured: self.measured_import(),
             generation: plan.as_ref().map(|p| p.generation),
             changes: (downs, ups),
-            next: self.next_change(&site),
+            next: self.next_change(&site, &proposal.aheads),
         };
+        self.ask_again = ahead::ask_again_at(&proposal.aheads);
         self.remember(now, target);
         step.plan = plan;
         if self.last.as_ref().is_none_or(|last| differs(last, &decision)) {
@@ -90,40 +96,70 @@ impl Engine {
         }
     }
 
+    /// What looking ahead advises above and below the contract blocks.
+    fn aheads(
+        &mut self,
+        site: &Site,
+        marginal: Option<Marginal>,
+        now: Time,
+    ) -> [Vec<Option<Ahead>>; 2] {
+        let Some(m) = marginal else { return [Vec::new(), Vec::new()] };
+        let mut at = |price| self.look_ahead(site, AtPrice { price, over: price - m.market, now });
+        let above = at(m.above);
+        let below = if m.block > Power::ZERO { at(m.below) } else { Vec::new() };
+        [above, below]
+    }
+
     fn propose(
         &self,
         site: &Arc<Site>,
         stocks: &[Stock],
         marginal: Option<Marginal>,
         present: Power,
+        aheads: [Vec<Option<Ahead>>; 2],
+        now: Time,
     ) -> Proposal {
-        let needs_value = site.policy.rule == PolicyRule::Breakeven;
+        let needs_value = matches!(site.policy.rule, PolicyRule::Breakeven | PolicyRule::LookAhead);
         let needs_price = site.policy.rule != PolicyRule::AlwaysOn;
         if (needs_price && marginal.is_none()) || (needs_value && self.stairs.is_none()) {
             let what = if marginal.is_none() { "price" } else { "value of the work" };
-            let wishes =
-                site.cohorts.iter().map(|c| Wish { awake: top(c), asleep: Level::SLEEP }).collect();
+            let all = site.cohorts.iter().map(|c| Wish { awake: top(c), asleep: Level::SLEEP });
+            let mut wishes: Vec<Wish> = all.collect();
+            self.within_reach(now, &mut wishes);
             let text = format!("the {what} is unknown: stay at {present}");
-            return Proposal { stay: true, preferred: present, wishes, text };
+            let aheads = Vec::new();
+            return Proposal { stay: true, preferred: present, wishes, text, aheads };
         }
         let m = marginal.unwrap_or(Marginal {
+            market: Price::ZERO,
             above: Price::ZERO,
             below: Price::ZERO,
             block: Power::ZERO,
         });
-        let at = |price| {
-            let w = wishes(site, self.stairs.as_ref(), &self.regrets, price);
-            (self.import_of(site, stocks, &w), w)
+        let at = |price, aheads: Vec<Option<Ahead>>| {
+            let mut w = wishes(site, self.stairs.as_ref(), &self.regrets, price);
+            for (w, ahead) in w.iter_mut().zip(&aheads) {
+                *w = ahead.as_ref().map_or(*w, |a| a.wish);
+            }
+            self.within_reach(now, &mut w);
+            (self.import_of(site, stocks, &w), w, aheads)
         };
-        let (above, above_wishes) = at(m.above);
-        let (below, below_wishes) = at(m.below);
-        let in_block = below.min(m.block);
-        let (preferred, wishes) =
-            if above >= in_block { (above, above_wishes) } else { (in_block, below_wishes) };
-        Proposal { stay: false, preferred, wishes, text: self.wish_text(site, m) }
+        let [above, below] = aheads;
+        let above = at(m.above, above);
+        let (mut preferred, mut chosen) = (above.0, above);
+        if m.block > Power::ZERO {
+            let below = at(m.below, below);
+            let in_block = below.0.min(m.block);
+            if preferred < in_block {
+                (preferred, chosen) = (in_block, below);
+            }
+        }
+        let (_, wishes, aheads) = chosen;
+        let text = self.wish_text(site, m, &aheads);
+        Proposal { stay: false, preferred, wishes, text, aheads }
     }
 
-    fn wish_text(&self, site: &Site, m: Marginal) -> String {
+    fn wish_text(&self, site: &Site, m: Marginal, aheads: &[Option<Ahead>]) -> String {
         match site.policy.rule {
             PolicyRule::AlwaysOn => String::from("always on"),
             PolicyRule::FixedStrike(strike) if m.above < strike => {
@@ -132,6 +168,7 @@ impl Engine {
             PolicyRule::FixedStrike(strike) => {
                 format!("{} with adders is at or above the strike of {strike}", m.above)
             }
+            PolicyRule::LookAhead => ahead::text(site, aheads),
             PolicyRule::Breakeven => {
                 let segments = self.stairs.as_ref().map_or(&[][..], |s| &s.segments);
                 let worth = segments.iter().filter(|s| s.breakeven > m.above).count();
@@ -158,7 +195,7 @@ impl Engine {
 
     fn fold(&self, site: &Site, stocks: &[Stock], now: Time, present: Power, loss: Loss) -> Fold {
         let since = self.ramp_span(now);
-        let mut fold = self.physical(site, stocks);
+        let mut fold = self.physical(site, stocks, now);
         if let Some(ramp) = site.limits.ramp_up {
             let ceiling = present + ramp.within(since);
             fold.narrow(Rung::RampUp, None, Some(ceiling), || {
@@ -199,14 +236,15 @@ impl Engine {
         if due { CONTROL_STEP } else { Span::ZERO }
     }
 
-    fn physical(&self, site: &Site, stocks: &[Stock]) -> Fold {
+    fn physical(&self, site: &Site, stocks: &[Stock], now: Time) -> Fold {
         let lost = self.roster.lost_power();
         let floor = site.overhead.meter(lost + asleep_power(&self.roster, stocks));
-        let top: Vec<Wish> = site
+        let mut top: Vec<Wish> = site
             .cohorts
             .iter()
             .map(|c| Wish { awake: c.curve.top(), asleep: c.curve.top() })
             .collect();
+        self.within_reach(now, &mut top);
         let ceiling = self.import_of(site, stocks, &top);
         let counted: u32 =
             stocks.iter().map(|s| s.locked_on + s.awake + s.asleep + s.locked_off).sum();
@@ -384,6 +422,7 @@ impl Engine {
     fn plan(&mut self, now: Time, changes: Vec<Change>) -> DispatchPlan {
         self.generation += 1;
         self.roster.tell(now, self.generation, &changes);
+        self.carry_out(now, self.generation, &changes);
         DispatchPlan {
             generation: self.generation,
             at: now,
@@ -430,22 +469,28 @@ impl Engine {
         stairs.segments.iter().filter(used).map(|s| s.breakeven).min()
     }
 
-    fn next_change(&self, site: &Site) -> Option<NextChange> {
+    fn next_change(&self, site: &Site, aheads: &[Option<Ahead>]) -> Option<NextChange> {
+        if let Some(change) = ahead::changes(aheads) {
+            return Some(change);
+        }
         if let PolicyRule::FixedStrike(strike) = site.policy.rule {
             let p = Some(strike - site.import_adder);
             return Some(NextChange { down_above: p, up_below: p });
         }
-        let stairs = self.stairs.as_ref().filter(|_| site.policy.rule == PolicyRule::Breakeven)?;
+        let stairs = self.stairs.as_ref()?;
+        if !matches!(site.policy.rule, PolicyRule::Breakeven | PolicyRule::LookAhead) {
+            return None;
+        }
         let (mut down, mut up): (Option<Price>, Option<Price>) = (None, None);
         for s in &stairs.segments {
             let tally = &self.roster.tallies()[s.cohort];
             let above: u32 = tally.at[s.to.index()..].iter().sum();
             let below: u32 = tally.at[s.from.index()..s.to.index()].iter().sum();
-            let first = steps_of(site, stairs, s.cohort);
+            let first = &stairs.restarts[s.cohort];
             let (stop, start) = match (s.is_start(), first) {
                 (true, Some(f)) => {
                     let r = &self.regrets[s.cohort];
-                    (r.stop_price(&f), r.start_price(&f))
+                    (r.stop_price(f), r.start_price(f))
                 }
                 _ => (s.breakeven, s.breakeven),
             };

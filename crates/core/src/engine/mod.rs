@@ -3,14 +3,19 @@
 //! It has no clock: an event carries its time. It cannot fail: bad input is an event too. The
 //! same engine runs live, in back-test and in replay; only where events come from differs.
 
+mod ahead;
 mod decide;
 mod intake;
+mod outlook;
+mod units;
 mod view;
 mod wake;
 
-use crate::event::{AutomationMode, Event, Hashprice, Stamped};
-use crate::fleet::CohortSum;
+use crate::event::{AutomationMode, CohortModel, Event, Hashprice, Stamped};
+use crate::fleet::{CohortId, CohortSum};
 use crate::horizon::Regret;
+use crate::horizon::advise::Adviser;
+use crate::horizon::unit::UnitSpec;
 use crate::ledger::{Ledger, LedgerInterval};
 use crate::market::FeedBook;
 use crate::merit::Staircase;
@@ -21,8 +26,11 @@ use crate::site::Site;
 use crate::time::Time;
 use crate::units::{Money, Power, Price};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+
+pub use outlook::{CohortOutlook, Outlook, OutlookError};
+pub use units::NO_DRIVER;
 
 /// What one step led to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +78,8 @@ pub struct Engine {
     site: Option<Arc<Site>>,
     mode: Mode,
     books: Vec<FeedBook>,
+    /// What all feeds have told together, each role by the best of its feeds that was heard.
+    known: FeedBook,
     feeds_since: Option<Time>,
     hashprice: Option<Hashprice>,
     stairs: Option<Staircase>,
@@ -91,6 +101,17 @@ pub struct Engine {
     generation: u64,
     alarms: BTreeSet<Alarm>,
     above_since: Option<Time>,
+    units: Vec<units::Unit>,
+    /// Units told of, until the configuration they belong to comes.
+    units_next: Vec<UnitSpec>,
+    /// What each cohort looks ahead with, where it has a model.
+    advisers: BTreeMap<CohortId, Arc<Adviser>>,
+    #[serde(skip)]
+    planners: ahead::Planners,
+    /// When looking ahead is to be asked again though nothing happens.
+    ask_again: Option<Time>,
+    /// Models told of, until the configuration they belong to comes.
+    models_next: Vec<CohortModel>,
     last: Option<Decision>,
 }
 
@@ -148,8 +169,8 @@ impl Engine {
         let during = self.during();
         if let (Some(price), Some(stairs)) = (self.priced, &self.stairs) {
             for c in 0..site.cohorts.len() {
-                if let Some(step) = crate::policy::steps_of(&site, stairs, c) {
-                    self.regrets[c].pass(&step, price, now.since(before));
+                if let Some(step) = &stairs.restarts[c] {
+                    self.regrets[c].pass(step, price, now.since(before));
                 }
             }
         }

@@ -162,15 +162,17 @@ impl Engine {
         if let Some(t) = self.above_since {
             at(t + time_to_fall(site) + Span(1));
         }
-        self.wake_for_decision(site, now, &mut at);
+        self.wake_for_units(&mut at);
+        self.wake_for_advice(&mut at);
+        self.wake_for_decision(now, &mut at);
         wake.max(now + WAKE_LEAST)
     }
 
-    fn wake_for_decision(&self, site: &Site, now: Time, at: &mut dyn FnMut(Time)) {
+    fn wake_for_decision(&self, now: Time, at: &mut dyn FnMut(Time)) {
         if let (Some(price), Some(stairs)) = (self.priced, &self.stairs) {
             for (c, regret) in self.regrets.iter().enumerate() {
-                let step = crate::policy::steps_of(site, stairs, c);
-                if let Some(wait) = step.and_then(|s| regret.acts_in(&s, price)) {
+                let step = stairs.restarts[c].as_ref();
+                if let Some(wait) = step.and_then(|s| regret.acts_in(s, price)) {
                     at(now + wait + Span(1));
                 }
             }

@@ -55,12 +55,27 @@ pub struct Advice {
     pub ask_again: Option<Time>,
 }
 
-/// A model made ready to decide.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A model made ready to decide; as data it is the model alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Model", into = "Model")]
 pub struct Adviser {
     model: Model,
     lattice: Lattice,
     mixtures: Vec<Vec<(usize, i64)>>,
+}
+
+impl TryFrom<Model> for Adviser {
+    type Error = ModelError;
+
+    fn try_from(model: Model) -> Result<Self, ModelError> {
+        Self::new(model)
+    }
+}
+
+impl From<Adviser> for Model {
+    fn from(adviser: Adviser) -> Self {
+        adviser.model
+    }
 }
 
 impl Adviser {
@@ -147,9 +162,11 @@ impl Adviser {
             }
             return out;
         }
-        let spent = self.model.unit.starts_per_day.is_some_and(|most| {
-            unit.start_day == now.day() && unit.starts >= most
-        });
+        let spent = self
+            .model
+            .unit
+            .starts_per_day
+            .is_some_and(|most| unit.start_day == now.day() && unit.starts >= most);
         out.states.extend(l.moves(here).filter(|(_, start)| !(*start && spent)));
         out
     }

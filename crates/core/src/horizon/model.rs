@@ -144,11 +144,7 @@ impl Anchors {
     pub fn of(lattice: &Lattice) -> Self {
         let (off, on) = lattice.dwell();
         let top = u16::try_from(lattice.levels().len() - 1).expect("levels fit 16 bits");
-        Self {
-            off: spaced(1, off, 5),
-            on: spaced(1, on, 5),
-            levels: spaced(0, top, 4),
-        }
+        Self { off: spaced(1, off, 5), on: spaced(1, on, 5), levels: spaced(0, top, 4) }
     }
 
     /// How many anchors there are.

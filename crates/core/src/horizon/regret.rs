@@ -27,7 +27,7 @@ pub type Stair = (Price, Power);
 /// What the rule needs to know of a cohort. A machine that runs at a loss runs at its first
 /// step, where it loses least; one that is woken goes to the level it is wished at, and gains
 /// what all steps below the price gain together.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Steps {
     /// Steps from sleep up, falling in break-even; at least one.
     pub stairs: Vec<Stair>,

@@ -146,7 +146,7 @@ impl StateId {
 ///
 /// States are numbered: off for 1, 2, .. `off_steps` steps; then, level by level from the
 /// lowest, on for 1, 2, .. `on_steps` steps.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lattice {
     step: Span,
     levels: Vec<Power>,
@@ -282,20 +282,24 @@ impl Lattice {
     pub fn moves(&self, s: StateId) -> impl Iterator<Item = (StateId, bool)> + '_ {
         let steps = self.steps(s);
         let (off, on, starts) = match self.level(s) {
-            None if steps == self.off_steps => (Some(self.off(steps)), 0..=self.start, true),
-            // No level: an empty range.
-            None => (Some(self.off(steps + 1)), 1..=0, false),
+            None if steps == self.off_steps => (Some(self.off(steps)), 0..self.start + 1, true),
+            None => (Some(self.off(steps + 1)), 0..0, false),
             Some(l) => {
                 let stops = steps == self.on_steps && l <= self.down;
                 let most = (l + self.up).min(self.top());
-                (stops.then(|| self.off(1)), l.saturating_sub(self.down)..=most, false)
+                (stops.then(|| self.off(1)), l.saturating_sub(self.down)..most + 1, false)
             }
         };
         let count = if starts { 1 } else { (steps + 1).min(self.on_steps) };
         off.map(|s| (s, false)).into_iter().chain(on.map(move |l| (self.on(l, count), starts)))
     }
 
-    fn top(&self) -> u16 {
+    /// The highest level.
+    ///
+    /// # Panics
+    /// Never: a lattice has at least one level and at most [`LATTICE_LEVELS_MAX`].
+    #[must_use]
+    pub fn top(&self) -> u16 {
         u16::try_from(self.levels.len() - 1).expect("LATTICE_LEVELS_MAX fits 16 bits")
     }
 

@@ -158,7 +158,7 @@ fn each_run_foresees_the_next_hour_by_itself() {
     assert_eq!(parsed.series[0].rows.len(), 4);
     assert_eq!(parsed.series[0].rows[3].price.to_string(), "37.00/MWh");
     let notes: Vec<NoteKind> = parsed.notes.iter().map(|n| n.kind).collect();
-    assert_eq!(notes, [NoteKind::Duplicate]);
+    assert_eq!(notes, [NoteKind::Duplicate, NoteKind::Conflict]);
     // Around the hour that comes twice, run and interval have each a mark of their own.
     let autumn = format!(
         "{AHEAD}11/02/2025 01:55:01,N,1,11/02/2025 01:00:00,Y,HB_WEST,HU,30\n\
@@ -322,14 +322,13 @@ fn the_second_pass_comes_after_the_first() {
 }
 
 #[test]
-fn a_kind_of_series_is_never_taken_for_a_price_of_energy() {
+fn reserve_and_adders_are_never_taken_for_a_price_of_energy() {
     for kind in headgate_feeds::FileKind::ALL {
         let energy = kind.series_kind().is_some_and(|k| k.price_kind().is_some());
         let other = matches!(
             kind.series_kind(),
             None | Some(
-                SeriesKind::LookAhead
-                    | SeriesKind::CapacityDayAhead
+                SeriesKind::CapacityDayAhead
                     | SeriesKind::CapacitySettlement
                     | SeriesKind::CapacityDispatch
                     | SeriesKind::AdderDispatch

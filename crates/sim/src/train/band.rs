@@ -13,7 +13,14 @@ const STOPS: [f64; 11] = [0.0, 0.2, 0.4, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 6.0, 9.0]
 
 /// Finds the band that earned most on the steps, when each estimate is acted on `late` steps
 /// after it was made.
-pub fn fit(steps: &[Steps], lattice: &Lattice, moves: &Moves, value: f64, scale: f64, late: usize) -> Band {
+pub fn fit(
+    steps: &[Steps],
+    lattice: &Lattice,
+    moves: &Moves,
+    value: f64,
+    scale: f64,
+    late: usize,
+) -> Band {
     let mut best = (f64::MIN, 0.0, 0.0);
     for start in STARTS {
         for stop in STOPS.into_iter().filter(|s| *s >= start) {

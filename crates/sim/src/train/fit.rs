@@ -41,7 +41,20 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { ridge: 30.0, rounds: 3, folds: 2, lambda: 0.7, cap: 40.0, clip: 4.0, focus: 1.0, knots: 0.5, share: 1.0, beside: 0.0, shift: 1.0, band_late: 1 }
+        Self {
+            ridge: 30.0,
+            rounds: 3,
+            folds: 2,
+            lambda: 0.7,
+            cap: 40.0,
+            clip: 4.0,
+            focus: 1.0,
+            knots: 0.5,
+            share: 1.0,
+            beside: 0.0,
+            shift: 1.0,
+            band_late: 1,
+        }
     }
 }
 
@@ -171,12 +184,7 @@ impl Fit<'_> {
     }
 
     /// Targets of each tape's steps: worths of the anchors after the step.
-    fn targets(
-        &self,
-        moves: &Moves,
-        groups: &[Group],
-        round: usize,
-    ) -> Vec<Vec<f32>> {
+    fn targets(&self, moves: &Moves, groups: &[Group], round: usize) -> Vec<Vec<f32>> {
         let anchors = self.anchors.states(self.lattice);
         let a = anchors.len();
         let hour = self.spec.max.0 as f64 / 1e6 * self.scale;
@@ -201,8 +209,7 @@ impl Fit<'_> {
                     *v = mixture.iter().map(part).sum();
                 }
             };
-            let chooser =
-                if round == 0 { Chooser::Hindsight } else { Chooser::Fitted(&worth) };
+            let chooser = if round == 0 { Chooser::Hindsight } else { Chooser::Fitted(&worth) };
             let how = Valuation {
                 value: steps.value,
                 cap: steps.value + self.settings.cap * self.scale,

@@ -120,7 +120,14 @@ pub fn train(tapes: &[Tape], order: &Order) -> Result<Model, TrainError> {
             day_ahead: tapes.iter().any(ahead),
         },
         tables: fitted.iter().map(|f| quantise::table(f, anchors.count())).collect(),
-        band: band::fit(&steps[..tapes.len()], &lattice, &moves, value, far, order.settings.band_late),
+        band: band::fit(
+            &steps[..tapes.len()],
+            &lattice,
+            &moves,
+            value,
+            far,
+            order.settings.band_late,
+        ),
         anchors,
     })
 }

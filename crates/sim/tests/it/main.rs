@@ -1,6 +1,8 @@
 //! The pretend farm from outside: its physics, its protocol, its sockets.
 
 #[cfg(test)]
+mod backtest;
+#[cfg(test)]
 mod physics;
 #[cfg(test)]
 mod protocol;

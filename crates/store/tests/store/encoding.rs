@@ -11,6 +11,7 @@ use headgate_core::fleet::{
     Answer, CohortId, CohortSum, Declared, DriverId, Link, MachineId, MachineReport,
     OperatingPoint, PowerCurve, TargetPhase, TelemetryBatch,
 };
+use headgate_core::horizon::unit::{Begins, UnitSpec};
 use headgate_core::market::{PriceKind, PriceRow, SettlementPoint};
 use headgate_core::site::{
     Block, Cohort, DriverSpec, Failsafe, Feed, MachineSpec, MachineTimes, MarketRule, MeterKind,
@@ -35,7 +36,9 @@ fn check(event: Event) -> String {
         | Event::Meter { .. }
         | Event::Operator(_)
         | Event::Tick
-        | Event::ClockStepped { .. } => {}
+        | Event::ClockStepped { .. }
+        | Event::Units(_)
+        | Event::Models(_) => {}
     }
     let stamped = Stamped { seq: 300, at: AT, event };
     let bytes = postcard::to_stdvec(&stamped).unwrap();
@@ -51,6 +54,22 @@ fn act(act: Act) -> String {
     check(Event::Operator(OperatorAct { actor: "ana".into(), reason: "storm".into(), act }))
 }
 
+fn unit() -> UnitSpec {
+    UnitSpec {
+        cohort: CohortId(1),
+        min: Power(40),
+        max: Power(100),
+        start_at: Power(60),
+        ramp_up: Some(Ramp { power: Power(20), per: Span(5) }),
+        ramp_down: None,
+        min_on: Span(7),
+        min_off: Span(8),
+        start_cost: Money(400),
+        starts_per_day: Some(6),
+        begins: Begins::On,
+    }
+}
+
 fn prices(kind: PriceKind) -> String {
     let interval = Interval::starting(AT, Span::minutes(15));
     let rows = vec![PriceRow { interval, price: Price(-31_610_000), known_at: AT }];
@@ -64,6 +83,7 @@ fn small_events_keep_their_bytes() {
     insta::assert_snapshot!(prices(PriceKind::Dispatch), @"ac028080d0e2c6bfce972f020200018080d0e2c6bfce972f80a0c1a5f8f3ce972f9fd2921e8080d0e2c6bfce972f");
     insta::assert_snapshot!(prices(PriceKind::Settlement), @"ac028080d0e2c6bfce972f020201018080d0e2c6bfce972f80a0c1a5f8f3ce972f9fd2921e8080d0e2c6bfce972f");
     insta::assert_snapshot!(prices(PriceKind::DayAhead), @"ac028080d0e2c6bfce972f020202018080d0e2c6bfce972f80a0c1a5f8f3ce972f9fd2921e8080d0e2c6bfce972f");
+    insta::assert_snapshot!(prices(PriceKind::LookAhead), @"ac028080d0e2c6bfce972f020203018080d0e2c6bfce972f80a0c1a5f8f3ce972f9fd2921e8080d0e2c6bfce972f");
     let rejected = Event::FeedRejected { feed: FeedId(1), error: "line 3".into() };
     insta::assert_snapshot!(check(rejected), @"ac028080d0e2c6bfce972f0301066c696e652033");
     insta::assert_snapshot!(check(Event::Value(value)), @"ac028080d0e2c6bfce972f048095f52a8080d0e2c6bfce972f");
@@ -71,6 +91,7 @@ fn small_events_keep_their_bytes() {
     insta::assert_snapshot!(meter(Some(Power(-5))), @"ac028080d0e2c6bfce972f06010109");
     insta::assert_snapshot!(meter(None), @"ac028080d0e2c6bfce972f060100");
     insta::assert_snapshot!(check(Event::Tick), @"ac028080d0e2c6bfce972f08");
+    insta::assert_snapshot!(check(Event::Units(vec![unit()])), @"ac028080d0e2c6bfce972f0a010150c8017801280a000e10a006010601");
     insta::assert_snapshot!(check(Event::ClockStepped { by: Span(-1) }), @"ac028080d0e2c6bfce972f0901");
 }
 
@@ -121,9 +142,14 @@ fn telemetry_keeps_its_bytes() {
 #[test]
 fn a_configuration_keeps_its_bytes() {
     insta::assert_snapshot!(check(Event::Configured(Box::new(site()))), @"ac028080d0e2c6bfce972f01075065636f7320310261620f416d65726963612f4368696361676f056572636f740355534480e0a596bb1180a0f1c2b134074c5a5f57455354024c5a80f104e0a71280bfd6060180897a80e0ba84bf0300018092f40180c8afa0250180ade20480fcd91a8080d0e2c6bfce972f8080c8f7d8e4f5972fc0843d80897ac0bef40300a09c018080b49fdbf73a80b51801077331396b70726f00033c00a00cc0e404d42b90ef0e0180c0b2cd3b80e0a596bb1180a0f1c2b13480a0f1c2b134c0b802060180d7cc5a00010e3132372e312e302e313a3430323800010102d80401036c6d7000010d6572636f745f6e70365f3738380d66696c653a2f7372762f37383880a086b1b52601056c75786f73056c75786f73bc1f80d0acf30e80b09dc2df01a0060103706f69008090dfc04a80a0f1c2b13401008090dfc04a8090d8c69e05");
-    let rules = [PolicyRule::AlwaysOn, PolicyRule::FixedStrike(Price(5)), PolicyRule::Breakeven];
+    let rules = [
+        PolicyRule::AlwaysOn,
+        PolicyRule::FixedStrike(Price(5)),
+        PolicyRule::Breakeven,
+        PolicyRule::LookAhead,
+    ];
     let rules: Vec<_> = rules.iter().map(|r| hex(&postcard::to_stdvec(r).unwrap())).collect();
-    insta::assert_snapshot!(rules.join(" "), @"00 010a 02");
+    insta::assert_snapshot!(rules.join(" "), @"00 010a 02 03");
     insta::assert_snapshot!(hex(&postcard::to_stdvec(&Value::Energy(Price(5))).unwrap()), @"010a");
     insta::assert_snapshot!(hex(&postcard::to_stdvec(&MeterKind::Reported).unwrap()), @"01");
 }
