@@ -229,6 +229,8 @@ fn main() {
         cap: arg("cap", d.cap),
         clip: arg("clip", d.clip),
         focus: arg("focus", d.focus),
+        share: arg("share", d.share),
+        knots: arg("knots", d.knots),
         beside: arg("beside", d.beside),
         shift: arg("shift", d.shift),
         band_late: arg("band_late", d.band_late as f64) as usize,

@@ -39,8 +39,8 @@ const KNOTS: usize = 9;
 pub type Sparse = Vec<(usize, f64, f64)>;
 
 impl Columns {
-    /// Places knots at quantiles of a sample.
-    pub fn of(sample: &[&Features]) -> Self {
+    /// Places knots at quantiles of a sample with weights.
+    pub fn of(sample: &[(&Features, f64)]) -> Self {
         let mut columns = Self { splines: Vec::new(), count: 1 };
         for f in Feature::ALL {
             columns.push(*f as usize, None, &quantiles(sample, *f as usize));
@@ -181,12 +181,18 @@ pub struct Scale {
     inverse: Vec<f64>,
 }
 
-fn quantiles(sample: &[&Features], f: usize) -> Vec<i32> {
-    let mut sorted: Vec<i32> = sample.iter().map(|x| x[f]).collect();
-    sorted.sort_unstable();
-    let last = sorted.len().saturating_sub(1) as f64;
+fn quantiles(sample: &[(&Features, f64)], f: usize) -> Vec<i32> {
+    let mut sorted: Vec<(i32, f64)> = sample.iter().map(|(x, w)| (x[f], *w)).collect();
+    sorted.sort_unstable_by_key(|(x, _)| *x);
+    let all: f64 = sorted.iter().map(|(_, w)| w).sum();
     let share = |k: usize| 0.01 + 0.98 * k as f64 / (KNOTS - 1) as f64;
-    let mut knots: Vec<i32> = (0..KNOTS).map(|k| sorted[(share(k) * last) as usize]).collect();
+    let (mut knots, mut sum) = (Vec::with_capacity(KNOTS), 0.0);
+    for (x, w) in sorted {
+        sum += w;
+        if knots.len() < KNOTS && sum >= share(knots.len()) * all {
+            knots.push(x);
+        }
+    }
     // Knots closer than a sixteenth bend a line at nothing but noise.
     knots.dedup_by(|b, a| *b - *a < UNIT / 16);
     knots

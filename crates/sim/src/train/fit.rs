@@ -27,6 +27,10 @@ pub struct Settings {
     pub clip: f64,
     /// Scales from the value within which a decision counts in full.
     pub focus: f64,
+    /// The same for where knots are placed.
+    pub knots: f64,
+    /// Share of the step's own error left out of targets.
+    pub share: f64,
     /// Weight of the decisions of other values of the work.
     pub beside: f64,
     /// Other values of the work learned from, as parts of a scale above and below.
@@ -44,7 +48,9 @@ impl Default for Settings {
             lambda: 0.7,
             cap: 40.0,
             clip: 4.0,
-            focus: 1e9,
+            focus: 1.0,
+            knots: 0.5,
+            share: 1.0,
             beside: 0.0,
             shift: 1.0,
             band_late: 1,
@@ -153,7 +159,9 @@ impl Fit<'_> {
     }
 
     fn group(&self, knowledge: Knowledge, rows: Vec<At>) -> Group {
-        let sample: Vec<&Features> = rows.iter().map(|r| self.features(r)).collect();
+        let knots = self.settings.knots;
+        let sample: Vec<(&Features, f64)> =
+            rows.iter().map(|r| (self.features(r), weight(self.features(r), knots))).collect();
         let columns = Columns::of(&sample);
         let (n, folds) = (columns.count, self.settings.folds);
         let mut grams: Vec<Gram> = (0..folds).map(|_| Gram::new(n)).collect();
@@ -206,6 +214,7 @@ impl Fit<'_> {
                 value: steps.value,
                 cap: steps.value + self.settings.cap * self.scale,
                 lambda: self.settings.lambda,
+                share: self.settings.share,
             };
             let mut targets = vec![0.0; steps.seen.len() * a];
             backward(steps, moves, &how, &chooser, |t, after| {
