@@ -11,7 +11,9 @@ mod demo;
 mod doors;
 mod explain;
 mod farm;
+mod model;
 mod parquet;
+mod plan;
 mod plant;
 mod prices;
 mod run;
@@ -21,6 +23,7 @@ mod site_files;
 mod start;
 mod status;
 mod sweep;
+mod train;
 mod values;
 
 use clap::{CommandFactory, Parser};
@@ -65,6 +68,8 @@ fn dispatch(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => commands::replay(args),
         Command::Settle(args) => settle::run(args),
         Command::Sweep(args) => sweep::run(args),
+        Command::Plan(args) => plan::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Train(args) => train::run(args).map(|()| ExitCode::SUCCESS),
         Command::Backtest(args) => backtest::run(args),
         Command::Prices(PricesCommand::Import(args)) => prices::import(args),
         Command::Prices(PricesCommand::Show(args)) => prices::show(args),

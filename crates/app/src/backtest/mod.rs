@@ -5,6 +5,8 @@ mod print;
 pub mod read;
 mod trace;
 
+pub use case::hashprices;
+
 use crate::cli::{BacktestArgs, Format, exit};
 use crate::run::Refused;
 use crate::site_files::describe;

@@ -2,7 +2,7 @@
 //! none.
 //!
 //! ```text
-//!  score(d) = (value - estimate) x energy(d) - start cost + W(d | what is known)
+//!  score(d) = (value - estimate) x energy(d) x steps left - start cost + W(d | what is known)
 //! ```
 //!
 //! over the states that can follow; the settlement price is what the running interval's runs
@@ -172,11 +172,14 @@ impl Adviser {
     }
 
     fn best(&self, options: &Options, seen: &Seen, value: Price, lookup: &Lookup<'_>) -> Advice {
+        let per_interval = self.model.settle_step.0 / self.model.step.0;
+        let per_interval = u8::try_from(per_interval).expect("checked when it was made ready");
+        let steps = i64::from(seen.knowledge.steps_left(per_interval));
         let mut best: Option<(Money, StateId)> = None;
         let mut second = None;
         let (mut off, mut on): (Option<Money>, Option<(Money, StateId)>) = (None, None);
         for (state, start) in &options.states {
-            let score = self.score(*state, *start, seen.estimate, value, lookup);
+            let score = self.score(*state, *start, value - seen.estimate, steps, lookup);
             if self.lattice.level(*state).is_none() {
                 off = Some(score);
             } else if on.is_none_or(|(s, _)| score > s) {
@@ -191,7 +194,7 @@ impl Adviser {
         }
         let (score, state) = best.expect("a step can always end somewhere");
         let off_above = off.zip(on).map(|(off, (on, at))| {
-            let energy = i128::from(self.lattice.energy(at).0.max(1));
+            let energy = i128::from(self.lattice.energy(at).0.max(1)) * i128::from(steps);
             let gap = i128::from((on - off).0) * crate::units::WATT_SECONDS_PER_MWH;
             seen.estimate + Price(crate::number::to_i64(gap.div_euclid(energy)))
         });
@@ -207,16 +210,17 @@ impl Adviser {
         }
     }
 
-    /// What ending the step in a state is worth.
+    /// What ending the step in a state is worth: energy until the interval's end at the price
+    /// expected, and what the table knows beyond it.
     fn score(
         &self,
         state: StateId,
         start: bool,
-        estimate: Price,
-        value: Price,
+        gain: Price,
+        steps: i64,
         lookup: &Lookup<'_>,
     ) -> Money {
-        let now = (value - estimate).of(self.lattice.energy(state));
+        let now = gain.of(self.lattice.energy(state)).times(steps);
         let cost = if start { self.model.unit.start_cost } else { Money::ZERO };
         now - cost + lookup.worth(&self.mixtures[state.index()])
     }

@@ -39,6 +39,18 @@ pub enum Knowledge {
     Stale,
 }
 
+impl Knowledge {
+    /// Steps of the running settlement interval that are still to be decided, the present one
+    /// included, of so many in all.
+    #[must_use]
+    pub fn steps_left(self, of: u8) -> u8 {
+        match self {
+            Self::Runs(n) => (of + 1).saturating_sub(n).max(1),
+            Self::Published | Self::Late | Self::Stale => 1,
+        }
+    }
+}
+
 /// What a decision is made for and from.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {

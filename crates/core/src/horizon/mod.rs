@@ -15,6 +15,7 @@ pub mod path;
 pub mod quota;
 pub mod regret;
 pub mod rolling;
+pub mod stairs;
 pub mod unit;
 
 pub use regret::{Regret, Stair, Steps};

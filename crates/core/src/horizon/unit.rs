@@ -163,6 +163,14 @@ impl Lattice {
     /// # Errors
     /// [`LatticeError`] when its physics admits no plan at this step.
     pub fn new(spec: &UnitSpec, step: Span) -> Result<Self, LatticeError> {
+        Self::finer(spec, step, 1)
+    }
+
+    /// Puts a unit on a lattice with so many levels for each that it needs.
+    ///
+    /// # Errors
+    /// [`LatticeError`] when its physics admits no plan at this step.
+    pub fn finer(spec: &UnitSpec, step: Span, times: u16) -> Result<Self, LatticeError> {
         if step.0 <= 0 {
             return Err(LatticeError::Step);
         }
@@ -183,14 +191,15 @@ impl Lattice {
         let off_steps = dwell(spec.min_off).ok_or(LatticeError::Dwell)?;
         // Everything in parts of a watt in which a ramp moves a whole number a step.
         let parts = ramps.iter().flatten().map(|r| i128::from(r.per.0) / gcd(r.per.0, step.0));
-        let parts = parts.fold(1, lcm);
+        let times = i128::from(times.max(1));
+        let parts = parts.fold(1, lcm) * times;
         let moved =
             |r: Ramp| i128::from(r.power.0) * parts * i128::from(step.0) / i128::from(r.per.0);
         let height = i128::from((spec.max - spec.min).0) * parts;
         let rise = i128::from((spec.start_at - spec.min).0) * parts;
         let steps = ramps.iter().flatten().map(|r| moved(*r));
         let grain = steps.chain([rise]).fold(height, gcd128);
-        let grain = if grain == 0 { 1 } else { grain };
+        let grain = if grain == 0 { 1 } else { grain / times };
         let count = height / grain + 1;
         if count > LATTICE_LEVELS_MAX as i128 {
             return Err(LatticeError::Levels(count));

@@ -104,6 +104,19 @@ impl Book {
         (due < span.end).then(|| Interval::starting(due, self.settle_step))
     }
 
+    /// The parts of a span in which every interval has a settled price, in order.
+    #[must_use]
+    pub fn pieces(&self, span: Interval) -> Vec<Interval> {
+        let mut all: Vec<Interval> = Vec::new();
+        for row in within(&self.settled, span).iter().filter(|r| r.interval.end <= span.end) {
+            match all.last_mut() {
+                Some(last) if last.end == row.interval.start => last.end = row.interval.end,
+                _ => all.push(row.interval),
+            }
+        }
+        all
+    }
+
     /// Whether a day can be lived through again: every interval settled, and told by whichever
     /// kinds of price the book has at all.
     #[must_use]

@@ -13,6 +13,10 @@ pub struct Steps {
     pub start: Time,
     /// Length of a step.
     pub step: Span,
+    /// Value of a consumed MWh they are seen with, currency.
+    pub value: f64,
+    /// Steps of a settlement interval.
+    pub per_interval: u8,
     /// What each step's settlement interval settled at, currency per MWh.
     pub settled: Vec<f64>,
     /// What was seen at the step's decision; `None` where no fresh price came.
@@ -74,5 +78,6 @@ pub fn steps(tape: &Tape, span: Interval, look: &Look<'_>) -> Steps {
         let price = rows.peek().filter(|r| r.interval.contains(at)).map(|r| r.price);
         settled.push(price.map_or(f64::NAN, |p| p.0 as f64 / 1e6));
     }
-    Steps { start: span.start, step, settled, seen }
+    let per_interval = u8::try_from(tape.settle_step.0 / step.0).unwrap_or(1);
+    Steps { start: span.start, step, per_interval, value: look.value.0 as f64 / 1e6, settled, seen }
 }

@@ -1,6 +1,7 @@
 //! What states were worth along a path that was lived through.
 
 use super::rows::Steps;
+use headgate_core::horizon::features::Seen;
 use headgate_core::horizon::unit::{Lattice, StateId, UnitSpec};
 
 /// A lattice in f64, its moves listed.
@@ -53,6 +54,17 @@ pub struct Valuation {
     pub cap: f64,
     /// Share of what really followed, against what the last fit expected of it.
     pub lambda: f64,
+    /// Share of the step's own error left out of targets.
+    pub share: f64,
+}
+
+impl Valuation {
+    /// What a consumed MWh of the step is taken to have gained, where its price's error is left
+    /// out of what is fitted.
+    fn own(&self, seen: &Seen) -> f64 {
+        let _ = seen;
+        self.value - (seen.estimate.0 as f64 / 1e6).min(self.cap)
+    }
 }
 
 /// By what the next state is chosen.
@@ -63,8 +75,17 @@ pub enum Chooser<'a> {
     Fitted(&'a dyn Fn(usize, &mut [f64])),
 }
 
-/// Values states backwards; `tell` gets, for each step, the worth of every state after it,
-/// relative to full power.
+/// What a step ending in each state is worth by what is expected alone: energy of that step and
+/// of the rest of its settlement interval, at the price expected, above that of full power.
+fn expected(seen: &Seen, moves: &Moves, how: &Valuation, n: u8, to: &mut [f64]) {
+    let estimate = seen.estimate.0 as f64 / 1e6;
+    let gain = (how.value - estimate.min(how.cap)) * f64::from(seen.knowledge.steps_left(n));
+    let most = moves.energy[moves.full];
+    to.iter_mut().zip(&moves.energy).for_each(|(v, e)| *v = gain * (e - most));
+}
+
+/// Values states backwards; `tell` gets, for each step that saw something, what a step ending in
+/// each state was worth beyond what is expected of its interval alone, relative to full power.
 pub fn backward(
     steps: &Steps,
     moves: &Moves,
@@ -73,39 +94,51 @@ pub fn backward(
     mut tell: impl FnMut(usize, &[f64]),
 ) {
     let n = moves.states();
+    let most = moves.energy[moves.full];
     let mut after = vec![0.0; n];
     let mut before = vec![0.0; n];
+    let mut base = vec![0.0; n];
     let mut fitted = vec![0.0; n];
+    // What really came of ending the step in each state.
+    let mut real = vec![0.0; n];
     for t in (0..steps.settled.len()).rev() {
-        tell(t, &after);
         let price = if steps.settled[t].is_nan() { how.value } else { steps.settled[t] };
         let gain = how.value - price.min(how.cap);
+        for s in 0..n {
+            real[s] = gain * (moves.energy[s] - most) + after[s];
+        }
+        if let Some(seen) = &steps.seen[t] {
+            expected(seen, moves, how, steps.per_interval, &mut base);
+            for s in 0..n {
+                let own = how.share * (gain - how.own(seen)) * (moves.energy[s] - most);
+                fitted[s] = real[s] - base[s] - own;
+            }
+            tell(t, &fitted);
+        }
         match (chooser, &steps.seen[t]) {
             (Chooser::Hindsight, _) => {
                 for s in 0..n {
-                    let of = |(d, cost): &(usize, f64)| gain * moves.energy[*d] - cost + after[*d];
+                    let of = |(d, cost): &(usize, f64)| real[*d] - cost;
                     before[s] = moves.next[s].iter().map(of).fold(f64::MIN, f64::max);
                 }
             }
-            (Chooser::Fitted(worth), Some(seen)) => {
+            (Chooser::Fitted(worth), Some(_)) => {
                 worth(t, &mut fitted);
-                let expected = how.value - seen.estimate.0 as f64 / 1e6;
+                fitted.iter_mut().zip(&base).for_each(|(f, b)| *f += b);
                 for s in 0..n {
                     let (mut best, mut to, mut paid) = (f64::MIN, 0, 0.0);
                     for (d, cost) in &moves.next[s] {
-                        let score = expected * moves.energy[*d] - cost + fitted[*d];
+                        let score = fitted[*d] - cost;
                         if score > best {
                             (best, to, paid) = (score, *d, *cost);
                         }
                     }
-                    let later = how.lambda * after[to] + (1.0 - how.lambda) * fitted[to];
-                    before[s] = gain * moves.energy[to] - paid + later;
+                    before[s] = how.lambda * real[to] + (1.0 - how.lambda) * fitted[to] - paid;
                 }
             }
             (Chooser::Fitted(_), None) => {
                 for s in 0..n {
-                    let to = moves.hold[s];
-                    before[s] = gain * moves.energy[to] + after[to];
+                    before[s] = real[moves.hold[s]];
                 }
             }
         }

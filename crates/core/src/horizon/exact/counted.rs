@@ -34,6 +34,11 @@ impl Counter {
         }
     }
 
+    /// The most a step counts.
+    pub fn most(&self) -> usize {
+        self.on.iter().copied().max().unwrap_or(0).max(self.off)
+    }
+
     /// What a step counts.
     pub fn count(&self, level: Option<u16>) -> usize {
         level.map_or(self.off, |l| self.on[usize::from(l)])
@@ -47,17 +52,28 @@ impl Counter {
         if self.saturates { around.rev().collect() } else { around.collect() }
     }
 
-    /// `to[n]` becomes `from` after the count, and `pay` on top.
-    fn moved(&self, to: &mut [i64], from: &[i64], count: usize, pay: i64) {
+    /// `to[n]` becomes `from` after the count, and `pay` on top, for each lane in use.
+    fn moved(&self, to: &mut [i64], from: &[i64], count: usize, pay: i64, used: &Range<usize>) {
         if pay == NEVER {
-            to.fill(NEVER);
+            to[used.clone()].fill(NEVER);
             return;
         }
-        let count = count.min(to.len());
+        let split = count.clamp(used.start, used.end);
         let beyond = if self.saturates { from[0].wrapping_add(pay) } else { NEVER };
-        let (short, rest) = to.split_at_mut(count);
-        short.fill(beyond);
-        rest.iter_mut().zip(from).for_each(|(to, from)| *to = from.wrapping_add(pay));
+        to[used.start..split].fill(beyond);
+        let rest = to[split..used.end].iter_mut().zip(&from[split.saturating_sub(count)..]);
+        rest.for_each(|(to, from)| *to = from.wrapping_add(pay));
+    }
+
+    /// The lanes that can be reached from the beginning before a step and still lead to an end:
+    /// no others are worked out. Those above stay as they were set at the end, impossible.
+    fn used(&self, steps: &Range<usize>, t: usize) -> Range<usize> {
+        let most = self.most();
+        let last = self.end.iter().rposition(|v| *v != NEVER).unwrap_or(0);
+        let high = (last + most * (steps.end - t)).min(self.end.len() - 1);
+        let spread = self.end.len() - 1 - self.start;
+        let low = self.start.saturating_sub(spread + most * (t - steps.start));
+        low.min(high)..high + 1
     }
 }
 
@@ -73,7 +89,9 @@ pub(super) struct Lanes {
     stop: Vec<i64>,
     /// By level.
     sums: Vec<i64>,
-    best: Vec<i64>,
+    spare: Vec<i64>,
+    /// Which of them are in use.
+    used: Range<usize>,
 }
 
 impl Lanes {
@@ -81,70 +99,75 @@ impl Lanes {
         self.begun.resize(lanes, 0);
         self.stop.resize(lanes, 0);
         self.sums.resize(lanes * levels, 0);
-        self.best.resize(lanes * levels, 0);
+        self.spare.resize(lanes, 0);
     }
 
     /// The value of starting in a step, the values behind it in `next`.
     fn start(&mut self, shape: &Shape, counter: &Counter, next: &[i64], pay: Pay<'_>) {
-        let lanes = counter.end.len();
+        let (lanes, used) = (counter.end.len(), self.used.clone());
         self.begun.fill(NEVER);
         for l in 0..=shape.start {
             let from = &next[(shape.off + l) * lanes..][..lanes];
             let paid = if pay.on[l] == NEVER { NEVER } else { pay.on[l].wrapping_sub(shape.cost) };
-            counter.moved(&mut self.best[..lanes], from, counter.on[l], paid);
-            raise(&mut self.begun, &self.best[..lanes]);
+            counter.moved(&mut self.spare, from, counter.on[l], paid, &used);
+            raise(&mut self.begun[used.clone()], &self.spare[used.clone()]);
         }
     }
 
     /// Goes back over one step; what starting is worth has been worked out.
     fn back(&mut self, shape: &Shape, counter: &Counter, row: &mut [i64], pay: Pay<'_>) {
-        let lanes = counter.end.len();
+        let (lanes, used) = (counter.end.len(), self.used.clone());
         let (offs, ons) = row.split_at_mut(shape.off * lanes);
         let rest = if pay.off { 0 } else { NEVER };
-        counter.moved(&mut self.stop, &offs[..lanes], counter.off, rest);
+        counter.moved(&mut self.stop, &offs[..lanes], counter.off, rest, &used);
         for k in 0..shape.off {
-            let from = (k + 1).min(shape.off - 1) * lanes;
-            counter.moved(&mut self.best[..lanes], &offs[from..from + lanes], counter.off, rest);
-            offs[k * lanes..(k + 1) * lanes].copy_from_slice(&self.best[..lanes]);
+            let from = &offs[(k + 1).min(shape.off - 1) * lanes..][..lanes];
+            counter.moved(&mut self.spare, from, counter.off, rest, &used);
+            offs[k * lanes..][used.clone()].copy_from_slice(&self.spare[used.clone()]);
         }
-        raise(&mut offs[(shape.off - 1) * lanes..], &self.begun);
+        raise(&mut offs[(shape.off - 1) * lanes..][used.clone()], &self.begun[used.clone()]);
         let size = shape.levels * lanes;
-        for age in 0..(shape.on - 1).max(1) {
-            let next = &ons[(age + 1).min(shape.on - 1) * size..][..size];
+        let last = shape.on - 1;
+        for age in 0..last.max(1) {
+            let next = &ons[(age + 1).min(last) * size..][..size];
             let levels = self.sums.chunks_exact_mut(lanes).zip(next.chunks_exact(lanes));
             for (l, (to, from)) in levels.enumerate() {
-                counter.moved(to, from, counter.on[l], pay.on[l]);
+                counter.moved(to, from, counter.on[l], pay.on[l], &used);
             }
-            self.reach(shape, lanes);
-            ons[age * size..(age + 1) * size].copy_from_slice(&self.best);
+            self.reach(shape, &mut ons[age * size..(age + 1) * size], lanes);
         }
-        for level in self.best.chunks_exact_mut(lanes).take(shape.down + 1) {
-            raise(level, &self.stop);
+        // The last two ages differ by the stop alone.
+        let (younger, oldest) = ons.split_at_mut(last * size);
+        for l in 0..shape.levels {
+            let level = &mut oldest[l * lanes..][used.clone()];
+            if last > 0 {
+                level.copy_from_slice(&younger[(last - 1) * size + l * lanes..][used.clone()]);
+            }
+            if l <= shape.down {
+                raise(level, &self.stop[used.clone()]);
+            }
         }
-        ons[(shape.on - 1) * size..].copy_from_slice(&self.best);
     }
 
     /// The best of the sums within each level's reach.
-    fn reach(&mut self, shape: &Shape, lanes: usize) {
+    fn reach(&self, shape: &Shape, into: &mut [i64], lanes: usize) {
         let top = shape.levels - 1;
-        let sum = |l: usize| l * lanes..(l + 1) * lanes;
+        let of = |l: usize| l * lanes + self.used.start..l * lanes + self.used.end;
         for l in 0..=top {
-            let (done, here) = self.best.split_at_mut(l * lanes);
-            let here = &mut here[..lanes];
+            let (done, here) = into.split_at_mut(l * lanes);
+            let here = &mut here[self.used.clone()];
             let high = (l + shape.up).min(top);
             let low = l.saturating_sub(shape.down);
-            // What reaches down all the way has what the level below it has, and one more.
-            let (first, inherits) = if l > 0 && low == 0 {
-                here.copy_from_slice(&done[(l - 1) * lanes..]);
-                ((l - 1 + shape.up).min(top) + 1, true)
+            // What reaches down all the way has what the level below it has, and some more.
+            let first = if l > 0 && low == 0 {
+                here.copy_from_slice(&done[of(l - 1)]);
+                (l - 1 + shape.up).min(top) + 1
             } else {
-                (low, false)
+                here.copy_from_slice(&self.sums[of(low)]);
+                low + 1
             };
-            if !inherits {
-                here.copy_from_slice(&self.sums[sum(first)]);
-            }
             for other in first..=high {
-                raise(here, &self.sums[sum(other)]);
+                raise(here, &self.sums[of(other)]);
             }
         }
     }
@@ -152,13 +175,13 @@ impl Lanes {
 
 impl Planner {
     /// Goes back over a period with a counter, from the row behind it to the row before it, and
-    /// tells the lanes behind the last step and before each.
+    /// tells the lanes behind the last step and before each, with which of them are in use.
     pub(super) fn sweep_counted(
         &mut self,
         ahead: &Ahead<'_>,
         counter: &Counter,
         steps: Range<usize>,
-        mut tell: impl FnMut(usize, &[i64]),
+        mut tell: impl FnMut(usize, &[i64], &Range<usize>),
     ) {
         let (lanes, width) = (counter.end.len(), self.shape.width());
         let mut rows = std::mem::take(&mut self.lane_rows);
@@ -168,10 +191,11 @@ impl Planner {
                 *value = if *end == NEVER { NEVER } else { behind.wrapping_add(*end).max(NEVER) };
             }
         }
-        tell(steps.end, &rows);
+        tell(steps.end, &rows, &(0..lanes));
         let mut lane = std::mem::take(&mut self.lanes);
         lane.fit(lanes, self.shape.levels);
-        for t in steps.rev() {
+        for t in steps.clone().rev() {
+            lane.used = counter.used(&steps, t);
             self.rewards.pay(ahead, t, self.small, &mut self.pay);
             let pay = Pay { on: &self.pay, off: ahead.bands.get(t).is_none_or(|b| b.off) };
             let reset = self.layers > 1 && self.new_day(ahead, t);
@@ -190,7 +214,7 @@ impl Planner {
                 let (first, rest) = rows.split_at_mut(size);
                 rest.chunks_exact_mut(size).for_each(|row| row.copy_from_slice(first));
             }
-            tell(t, &rows);
+            tell(t, &rows, &lane.used);
         }
         for (value, values) in self.row.iter_mut().zip(rows.chunks_exact(lanes)) {
             *value = values[counter.start];

@@ -246,7 +246,16 @@ impl Planner {
     /// # Errors
     /// [`LatticeError`] when its physics admits no plan at this step.
     pub fn new(spec: &UnitSpec, step: Span) -> Result<Self, LatticeError> {
-        let lattice = Lattice::new(spec, step)?;
+        Self::finer(spec, step, 1)
+    }
+
+    /// Puts a unit on a lattice with so many levels for each that it needs: under a quota, powers
+    /// between those levels earn a little more.
+    ///
+    /// # Errors
+    /// [`LatticeError`] when its physics admits no plan at this step.
+    pub fn finer(spec: &UnitSpec, step: Span, times: u16) -> Result<Self, LatticeError> {
+        let lattice = Lattice::finer(spec, step, times)?;
         let (off, on) = lattice.dwell();
         let (start, up, down) = lattice.reach();
         let shape = Shape {
@@ -294,6 +303,21 @@ impl Planner {
     #[must_use]
     pub fn start_cost(&self) -> Money {
         Money(self.shape.cost)
+    }
+
+    /// Counts of starts that are told apart.
+    pub(in crate::horizon) fn layers(&self) -> usize {
+        self.layers
+    }
+
+    /// Whether starts are counted at all.
+    pub(in crate::horizon) fn counts_starts(&self) -> bool {
+        !self.unlimited
+    }
+
+    /// Whether starts are counted anew in a step of a plan that begins at a moment.
+    pub(in crate::horizon) fn begins_day(&self, begin: Time, t: usize) -> bool {
+        self.counts_starts() && self.new_day(&Ahead::new(begin, &[]), t)
     }
 
     /// What each counted period of the last plan was worth, the lanes around its beginning from
@@ -397,7 +421,7 @@ impl Planner {
     fn go_back(&mut self, ahead: &Ahead<'_>, piece: &Piece<'_>) {
         match piece.counter {
             None => self.sweep(ahead, piece.steps.clone(), |_, _| {}),
-            Some(counter) => self.sweep_counted(ahead, counter, piece.steps.clone(), |_, _| {}),
+            Some(counter) => self.sweep_counted(ahead, counter, piece.steps.clone(), |_, _, _| {}),
         }
     }
 

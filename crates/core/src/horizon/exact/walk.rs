@@ -30,16 +30,25 @@ impl Planner {
         let size = self.row.len() * lanes;
         let mut block = std::mem::take(&mut self.block);
         block.resize((steps.len() + 1) * size, 0);
-        let keep = |t: usize, row: &[i64]| block[(t - begin) * size..][..size].copy_from_slice(row);
         match piece.counter {
             None => {
-                let mut keep = keep;
+                let mut keep = |t: usize, row: &[i64]| {
+                    block[(t - begin) * size..][..size].copy_from_slice(row)
+                };
                 keep(steps.end, &self.row);
                 self.sweep(ahead, steps.clone(), keep);
             }
             Some(counter) => {
                 spot.lane = counter.start;
-                self.sweep_counted(ahead, counter, steps.clone(), keep);
+                let most = counter.most();
+                self.sweep_counted(ahead, counter, steps.clone(), |t, rows, used| {
+                    // As far up as a step may look, where nothing is possible.
+                    let used = used.start..(used.end + most).min(lanes);
+                    let to = block[(t - begin) * size..][..size].chunks_exact_mut(lanes);
+                    for (to, row) in to.zip(rows.chunks_exact(lanes)) {
+                        to[used.clone()].copy_from_slice(&row[used.clone()]);
+                    }
+                });
             }
         }
         if let Some(counter) = piece.counter {

@@ -202,12 +202,14 @@ impl<'a> Counted<'a> {
         ahead: &Ahead<'_>,
         from: Origin,
         free: &Plan,
+        binding: &mut Vec<bool>,
     ) -> Result<Certified, QuotaError> {
         let broken = |planner: &Planner, plan: &Plan, i: usize| {
             !self.quotas[i].is_met(planner.lattice(), plan)
         };
-        let mut active: Vec<bool> =
-            (0..self.quotas.len()).map(|i| broken(planner, free, i)).collect();
+        binding.resize(self.quotas.len(), false);
+        let known = binding.iter().enumerate();
+        let mut active: Vec<bool> = known.map(|(i, b)| *b || broken(planner, free, i)).collect();
         let (plan, counters) = loop {
             let counters = self.counters(&active, |i, swing| self.strict(i, swing));
             let pieces = self.pieces(ahead, &counters);
@@ -218,8 +220,10 @@ impl<'a> Counted<'a> {
             if more.is_empty() {
                 break (plan, counters);
             }
-            // What is counted is kept, so this ends.
-            more.into_iter().for_each(|i| active[i] = true);
+            for i in more {
+                assert!(!active[i], "a quota that is counted is kept, so this ends");
+                active[i] = true;
+            }
         };
         debug_assert_eq!(plan.profit, earned(planner, ahead, &plan));
         let edges = std::mem::take(planner.edges());
@@ -233,6 +237,7 @@ impl<'a> Counted<'a> {
         let value = planner.value_pieces(ahead, from, &pieces).unwrap_or(plan.profit);
         // Money is rounded to a micro-unit in each step, half of one at most.
         let rounding = Money(i64::try_from(ahead.gains.len()).expect("steps are bounded") / 2 + 1);
+        *binding = active;
         let bound = (value + rounding).min(free.profit).max(plan.profit);
         Ok(Certified { plan, bound })
     }

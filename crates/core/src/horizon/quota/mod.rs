@@ -14,14 +14,16 @@ mod priced;
 mod tests;
 
 use super::exact::{Ahead, ExactError, Origin, Plan, Planner};
-use super::unit::Lattice;
-use crate::time::Span;
+use super::unit::{Lattice, LatticeError, UnitSpec, UnitState};
+use crate::time::{Span, Time};
 use crate::units::{Energy, Money, Price};
 use std::fmt;
 use std::ops::Range;
 
 /// Most quotas of one plan: a day's each for ten years.
 pub const QUOTAS_MAX: usize = 3_700;
+/// How much finer than it needs to be a lattice is tried, in turns.
+const FINER: [u16; 3] = [1, 2, 4];
 /// Most lane steps counted; more quotas than that are priced instead.
 const WORK_MAX: usize = 3_000_000_000;
 
@@ -59,6 +61,8 @@ impl fmt::Display for Quota {
 /// Why there is no plan under quotas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QuotaError {
+    /// The unit has no lattice.
+    Lattice(LatticeError),
     /// There is none without quotas either.
     Exact(ExactError),
     /// A quota has no steps, or steps beyond the plan, or there are more than [`QUOTAS_MAX`].
@@ -72,6 +76,7 @@ pub enum QuotaError {
 impl fmt::Display for QuotaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Lattice(e) => e.fmt(f),
             Self::Exact(e) => e.fmt(f),
             Self::Period(q) => write!(f, "the quota `{q}` is not about steps of the plan"),
             Self::NoWay(q) => write!(
@@ -121,6 +126,59 @@ pub fn best(
     from: Origin,
     quotas: &[Quota],
 ) -> Result<Certified, QuotaError> {
+    best_knowing(planner, ahead, from, quotas, &mut Vec::new())
+}
+
+/// The best plan within a gap if that can be had: on the unit's lattice or, where powers between
+/// its levels may earn more than that, on one twice or four times as fine. The planner with the
+/// lattice of the plan is told with it.
+///
+/// # Errors
+/// [`QuotaError`] when there is no such plan; it names the quota that cannot be met.
+pub fn tight(
+    spec: &UnitSpec,
+    step: Span,
+    (begin, gains): (Time, &[Price]),
+    unit: &UnitState,
+    quotas: &[Quota],
+    gap: Money,
+) -> Result<(Planner, Certified), QuotaError> {
+    let ahead = Ahead::new(begin, gains);
+    let mut binding = Vec::new();
+    let mut found: Option<(Planner, Certified)> = None;
+    for times in FINER {
+        let mut planner = match Planner::finer(spec, step, times) {
+            Ok(planner) => planner,
+            // Too many levels: what was found stands.
+            Err(_) if found.is_some() => break,
+            Err(e) => return Err(QuotaError::Lattice(e)),
+        };
+        let from = planner.origin(unit, begin);
+        let mut now = best_knowing(&mut planner, &ahead, from, quotas, &mut binding)?;
+        if let Some((planner_before, before)) = found {
+            now.bound = now.bound.min(before.bound);
+            if before.plan.profit > now.plan.profit {
+                now.plan = before.plan;
+                planner = planner_before;
+            }
+        }
+        let done = now.gap() <= gap;
+        found = Some((planner, now));
+        if done {
+            break;
+        }
+    }
+    Ok(found.expect("the first lattice is always tried"))
+}
+
+/// The best plan; `binding` tells which quotas are to be counted at first, and then which were.
+fn best_knowing(
+    planner: &mut Planner,
+    ahead: &Ahead<'_>,
+    from: Origin,
+    quotas: &[Quota],
+    binding: &mut Vec<bool>,
+) -> Result<Certified, QuotaError> {
     let within = |q: &Quota| q.steps.start < q.steps.end && q.steps.end <= ahead.gains.len();
     if let Some(q) = quotas.iter().find(|q| !within(q)).or(quotas.get(QUOTAS_MAX)) {
         return Err(QuotaError::Period(q.clone()));
@@ -130,7 +188,7 @@ pub fn best(
         return Ok(Certified { bound: free.profit, plan: free });
     }
     match counted::Counted::new(planner, quotas) {
-        Some(counted) => counted.best(planner, ahead, from, &free),
+        Some(counted) => counted.best(planner, ahead, from, &free, binding),
         None => priced::best(planner, ahead, from, quotas, &free),
     }
 }
