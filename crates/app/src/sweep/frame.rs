@@ -12,6 +12,7 @@ use headgate_core::market::SettlementPoint;
 use headgate_core::site::Value;
 use headgate_core::time::{Interval, SECOND, Span, Time};
 use headgate_feeds::market::Market;
+use headgate_sim::backtest::{Dated, Name};
 use headgate_sim::sweep::{Axes, Case, Setting, UnitSetting};
 use jiff::tz::TimeZone;
 use std::path::Path;
@@ -39,7 +40,9 @@ pub struct SitePlan {
     pub places: Vec<usize>,
     /// What its work was worth over all spans.
     pub values: Vec<Hashprice>,
-    /// Hash of the configuration, of these values and of the market's rules, in hex.
+    /// What looking ahead goes by; empty where it plans on the expected path.
+    pub models: Vec<Dated>,
+    /// Hash of the configuration, of these values and models and of the market's rules, in hex.
     hash: String,
 }
 
@@ -55,7 +58,7 @@ pub struct Frame {
     pub cases: u64,
     /// Hash of everything the results depend on, in hex.
     pub hash: String,
-    /// Hash of all price files and the model.
+    /// Hash of all price files.
     inputs: String,
 }
 
@@ -112,9 +115,15 @@ impl Frame {
             }
         }
         let values = self.values(&loaded, market.zone())?;
-        let text = format!("{} {values:?} {market:?}", loaded.site.config_hash);
+        let models = match &self.plan.model {
+            _ if !self.plan.policies.contains(&Name::LookAhead) => Vec::new(),
+            Some(path) => crate::model::dated(path, &loaded)?,
+            None => crate::model::of_site(&loaded)?,
+        };
+        let config = &loaded.site.config_hash;
+        let text = format!("{config} {values:?} {market:?} {models:?}");
         let hash = blake3::hash(text.as_bytes()).to_hex().to_string();
-        self.sites.push(SitePlan { loaded, places, values, hash });
+        self.sites.push(SitePlan { loaded, places, values, models, hash });
         Ok(())
     }
 
@@ -128,7 +137,7 @@ impl Frame {
 
     fn check(&self) -> anyhow::Result<()> {
         let settings = &self.plan.settings;
-        for (n, SitePlan { loaded, places, .. }) in self.sites.iter().enumerate() {
+        for (n, SitePlan { loaded, places, models, .. }) in self.sites.iter().enumerate() {
             let refuse = |message| Err(self.plan.refuse(Key::Site(n), message).into());
             let currency = &loaded.site.market.currency;
             if let Some(named) = self.plan.currency.as_ref().filter(|c| *c != currency) {
@@ -146,6 +155,14 @@ impl Frame {
             if loaded.units.is_empty() && settings.iter().any(|s| s.unit != UnitSetting::default())
             {
                 return refuse("it has no unit: take `[parameters.unit]` out".into());
+            }
+            let changed = |s: &Setting| loaded.units.iter().any(|u| s.unit.applied(u) != *u);
+            if !models.is_empty() && settings.iter().any(changed) {
+                return refuse(
+                    "its model is of its units as they are: take `[parameters.unit]` out, or the \
+                     model, or `look_ahead`"
+                        .into(),
+                );
             }
             let steps = places.iter().map(|p| self.markets[*p].settle_step);
             for step in steps.chain([loaded.site.market.dispatch_step]) {
@@ -187,9 +204,6 @@ impl Frame {
         let mut hasher = blake3::Hasher::new();
         for file in &self.plan.prices {
             add(&mut hasher, &file.file)?;
-        }
-        for path in self.plan.model.iter() {
-            add(&mut hasher, path)?;
         }
         Ok(hasher.finalize().to_hex().to_string())
     }

@@ -5,7 +5,7 @@ use headgate_core::number::{div_half_even, to_i64};
 use headgate_core::site::PolicyRule;
 use headgate_core::time::Span;
 use headgate_core::units::{Energy, Money};
-use headgate_sim::backtest::{self, BoundKind, Chosen, Name, Policy, RunOptions, Statement};
+use headgate_sim::backtest::{self, BoundKind, Chosen, Dated, Name, Policy, RunOptions, Statement};
 use headgate_sim::sweep::{Bound, Judge, Outcome, Scored, Trial};
 use headgate_sim::world::mean_breakeven;
 
@@ -18,6 +18,8 @@ const WHOLE_PPB: f64 = 1e9;
 /// Tries the policies of a plan on each case.
 pub struct Policies {
     pub names: Vec<Name>,
+    /// What looking ahead goes by, for each site.
+    pub models: Vec<Vec<Dated>>,
 }
 
 impl Judge for Policies {
@@ -44,7 +46,8 @@ impl Policies {
         }
         let chosen: Vec<Chosen> =
             self.names.iter().map(|name| chosen(*name, trial)).collect::<Result<_, _>>()?;
-        let options = RunOptions { lag: trial.setting.lag.unwrap_or(Span::ZERO), models: &[] };
+        let models = &self.models[trial.case.site];
+        let options = RunOptions { lag: trial.setting.lag.unwrap_or(Span::ZERO), models };
         let live = |rule: PolicyRule| {
             backtest::run(site, units, tape, Policy::Rule(rule), options, &mut |_, _| {})
         };

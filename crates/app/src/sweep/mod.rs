@@ -159,7 +159,8 @@ fn work(
         worked.site_years += span.length().0 as f64 / YEAR_NANOS;
     }
     let sweep = books::sweep(frame)?;
-    let judge = judge::Policies { names: frame.plan.policies.clone() };
+    let models = frame.sites.iter().map(|site| site.models.clone()).collect();
+    let judge = judge::Policies { names: frame.plan.policies.clone(), models };
     let bar = ProgressBar::new(cases);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} cases, {per_sec}, {eta} left");
     bar.set_style(style.context("the progress bar's template is usable")?);

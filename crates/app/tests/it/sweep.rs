@@ -355,3 +355,28 @@ fn a_file_without_a_point_needs_one_where_there_are_two() {
     folder.write("plan.toml", PLAN.replace(files, named));
     sweep(&folder, "out", &["--shard", "1/8"]).ok();
 }
+
+/// A trained model is of one physics: a plan that changes it is refused, one that does not is
+/// tried with the model, and differs from one without.
+#[test]
+fn a_model_goes_with_the_physics_it_was_trained_for() {
+    let folder = prepared("sweep-model");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (site, spp, sced, model) =
+        (file("site.toml"), file("spp.csv"), file("sced.csv"), file("m.hgm"));
+    let args = ["train", &site, "--prices", &spp, &sced, "--point", "HB_A"];
+    let said: Said = headgate().args(args).args(["--out", &model]).output().unwrap().into();
+    said.ok();
+    let base = PLAN.replace("\"breakeven\"", "\"look_ahead\"").replace("0..4", "0..1");
+    folder.write("plan.toml", &base);
+    let without = sweep(&folder, "without", &[]).ok().json();
+    let with = base.replace("seeds", "model = \"m.hgm\"\nseeds");
+    folder.write("plan.toml", &with);
+    let said = sweep(&folder, "with", &[]).ok().json();
+    assert_ne!(said["plan_hash"], without["plan_hash"]);
+    assert_ne!(outputs(&folder, "with")[0], outputs(&folder, "without")[0]);
+    folder.write("plan.toml", format!("{with}[parameters.unit]\nstart = [\"500 USD\"]\n"));
+    let said = sweep(&folder, "other", &[]);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.err.contains("its model is of its units as they are"), "{said:?}");
+}

@@ -80,8 +80,8 @@ pub struct Trial<'a> {
     pub tape: &'a Tape,
     /// The setting, for what a policy takes of it.
     pub setting: &'a Setting,
-    /// The case's seed.
-    pub seed: u64,
+    /// Which case it is.
+    pub case: &'a Case,
 }
 
 /// Says what a case comes to.
@@ -161,7 +161,7 @@ impl Sweep {
         let setting = &self.settings[case.setting];
         let (mut site, units) = setting.applied(&input.site, &input.units);
         site.point = tape.point.clone();
-        judge.judge(&Trial { site: &site, units: &units, tape: &tape, setting, seed: case.seed })
+        judge.judge(&Trial { site: &site, units: &units, tape: &tape, setting, case })
     }
 
     /// Works cases off in threads and hands each to `keep` as it is done, in no certain order.
@@ -238,7 +238,7 @@ mod tests {
                 sell_back: Money::ZERO,
                 other_cost: start,
                 energy: Energy::ZERO,
-                starts: trial.seed,
+                starts: trial.case.seed,
                 curtailed: Span::ZERO,
                 missed_spike_cost: Money::ZERO,
                 capture_ppm: None,
