@@ -2,7 +2,6 @@
 
 use super::frame::{Frame, midnight};
 use super::plan::Key;
-use crate::backtest::case::hashprices;
 use crate::backtest::read;
 use crate::run::Refused;
 use anyhow::bail;
@@ -33,12 +32,10 @@ pub fn sweep(frame: &Frame) -> anyhow::Result<Sweep> {
         let spans = spans(frame, place, &book, &sources)?;
         inputs.push(BookInput { book, sources, spans });
     }
-    let all = inputs.iter().flat_map(|b| b.spans.iter().map(|s| s.interval));
-    let hull = all.reduce(|a, b| Interval { start: a.start.min(b.start), end: a.end.max(b.end) });
     let mut sites = Vec::new();
     for site in &frame.sites {
         let loaded = &site.loaded;
-        let values = hull.map(|hull| hashprices(loaded, hull)).transpose()?.unwrap_or_default();
+        let values = site.values.clone();
         let (site, books) = (loaded.site.clone(), site.places.clone());
         sites.push(SiteInput { site, units: loaded.units.clone(), values, books });
     }

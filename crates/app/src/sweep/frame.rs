@@ -1,16 +1,19 @@
 //! What a plan comes to before a price is read: its sites, points, spans and cases.
 
 use super::plan::{Days, Key, Plan};
+use crate::backtest::case::hashprices;
 use crate::config::Loaded;
 use crate::run::Refused;
 use crate::site_files::load_site;
 use anyhow::Context;
+use headgate_core::event::Hashprice;
 use headgate_core::horizon::unit::Lattice;
 use headgate_core::market::SettlementPoint;
 use headgate_core::site::Value;
 use headgate_core::time::{Interval, SECOND, Span, Time};
 use headgate_feeds::market::Market;
 use headgate_sim::sweep::{Axes, Case, Setting, UnitSetting};
+use jiff::tz::TimeZone;
 use std::path::Path;
 
 /// Version of how results come about beside the program's own.
@@ -34,6 +37,10 @@ pub struct SitePlan {
     pub loaded: Loaded,
     /// Indices into the list of places.
     pub places: Vec<usize>,
+    /// What its work was worth over all spans.
+    pub values: Vec<Hashprice>,
+    /// Hash of the configuration, of these values and of the market's rules, in hex.
+    hash: String,
 }
 
 /// Everything of a sweep but its prices.
@@ -104,13 +111,24 @@ impl Frame {
                 self.markets.push(market.clone());
             }
         }
-        self.sites.push(SitePlan { loaded, places });
+        let values = self.values(&loaded, market.zone())?;
+        let text = format!("{} {values:?} {market:?}", loaded.site.config_hash);
+        let hash = blake3::hash(text.as_bytes()).to_hex().to_string();
+        self.sites.push(SitePlan { loaded, places, values, hash });
         Ok(())
+    }
+
+    /// What a site's work was worth from the first span's beginning to the last one's end.
+    fn values(&self, loaded: &Loaded, zone: &TimeZone) -> anyhow::Result<Vec<Hashprice>> {
+        let first = self.plan.spans.iter().map(|s| s.first).min();
+        let after = self.plan.spans.iter().map(|s| s.after).max();
+        let (Some(first), Some(after)) = (first, after) else { return Ok(Vec::new()) };
+        hashprices(loaded, Interval { start: midnight(zone, first)?, end: midnight(zone, after)? })
     }
 
     fn check(&self) -> anyhow::Result<()> {
         let settings = &self.plan.settings;
-        for (n, SitePlan { loaded, places }) in self.sites.iter().enumerate() {
+        for (n, SitePlan { loaded, places, .. }) in self.sites.iter().enumerate() {
             let refuse = |message| Err(self.plan.refuse(Key::Site(n), message).into());
             let currency = &loaded.site.market.currency;
             if let Some(named) = self.plan.currency.as_ref().filter(|c| *c != currency) {
@@ -185,9 +203,7 @@ impl Frame {
         let mut axis = |text: String| {
             hasher.update(text.as_bytes()).update(b"\n");
         };
-        self.sites
-            .iter()
-            .for_each(|s| axis(format!("{} {:?}", s.loaded.site.config_hash, s.places)));
+        self.sites.iter().for_each(|s| axis(format!("{} {:?}", s.hash, s.places)));
         self.places.iter().for_each(|p| axis(format!("{p:?}")));
         self.plan.spans.iter().for_each(|s| axis(format!("{} {}", s.first, s.after)));
         self.plan.settings.iter().for_each(|s| axis(format!("{s:?}")));
@@ -214,7 +230,7 @@ impl Frame {
         let text = format!(
             "{} {} {:?} {first} {after} {} {:?} {}",
             self.inputs,
-            site.loaded.site.config_hash,
+            site.hash,
             place,
             case.seed,
             self.plan.settings[case.setting],
@@ -238,7 +254,7 @@ impl Frame {
 ///
 /// # Errors
 /// When it is beyond what can be told.
-pub fn midnight(zone: &jiff::tz::TimeZone, day: jiff::civil::Date) -> anyhow::Result<Time> {
+pub fn midnight(zone: &TimeZone, day: jiff::civil::Date) -> anyhow::Result<Time> {
     let start = zone.to_timestamp(day.at(0, 0, 0, 0))?;
     let nanos = start.as_second().checked_mul(SECOND).context("the day is out of range")?;
     Ok(Time(nanos))

@@ -137,6 +137,14 @@ impl Summary {
         (most > 0).then(|| gained as f64 / most as f64)
     }
 
+    /// What a policy leaves to the best plan, in the mean case; `None` of none.
+    pub fn lost(&self, policy: usize) -> Option<Money> {
+        let lost = |s: &Seen| Some(i128::from((s.scale?.1 - s.marks.get(policy)?.profit).0));
+        let all: Vec<i128> = self.seen.iter().filter_map(lost).collect();
+        let n = i128::try_from(all.len()).ok().filter(|n| *n > 0)?;
+        Some(Money(to_i64(div_half_even(all.iter().sum(), n))))
+    }
+
     /// One policy's captures over the cases that pass.
     pub fn captures(&self, policy: usize, passes: impl Fn(&Case) -> bool) -> Captures {
         Captures::of(self.marks(policy, passes))

@@ -9,6 +9,8 @@ use headgate_sim::sweep::Case;
 
 /// Points of a quantile curve.
 const QUANTILES: usize = 100;
+/// Lowest capture that is drawn, in percent: with little to gain it can be anything.
+const CAPTURE_DRAWN_MIN: f64 = -100.0;
 /// Most values of a parameter that are drawn.
 const VALUES_MAX: usize = 40;
 
@@ -57,7 +59,8 @@ fn spread(summary: &Summary) -> Option<Figure> {
         if captures.count() < 2 {
             continue;
         }
-        let point = |p: usize| (p as f64, captures.quantile(p).map(|c| c * 100.0));
+        let point =
+            |p: usize| (p as f64, captures.quantile(p).map(|c| (c * 100.0).max(CAPTURE_DRAWN_MIN)));
         all.push(series(name, (0..=QUANTILES).map(point).collect()));
     }
     let marks = (0..=4).map(|q| (f64::from(q) * 25.0, format!("{} % of cases", q * 25)));
@@ -69,7 +72,9 @@ fn spread(summary: &Summary) -> Option<Figure> {
     };
     (!chart.series.is_empty()).then(|| Figure {
         title: "Capture, worst case to best.".into(),
-        text: "Each policy's cases in their own order: how often it does how well.".into(),
+        text:
+            "Each policy's cases in their own order; what lies below \u{2212}100 % is drawn there."
+                .into(),
         svg: svg::lines("Capture from the worst case to the best", &chart),
     })
 }

@@ -7,6 +7,7 @@ use super::summary::{Seen, Summary};
 use super::table::parameters;
 use crate::chart::svg::escape;
 use crate::settle::html::{grouped, money, style::STYLE};
+use headgate_core::units::Money;
 use headgate_sim::backtest::{Information, Name};
 use headgate_sim::sweep::Case;
 
@@ -122,6 +123,15 @@ impl Page<'_> {
         means.max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
+    /// What a policy leaves to the best plan in the mean case.
+    fn lost(&self, name: &str) -> String {
+        let of = |want: &str| self.summary.policies.iter().position(|p| p.as_str() == want);
+        let [currency] = self.summary.currencies.as_slice() else { return share(None) };
+        let Some(at) = of(name) else { return share(None) };
+        let lost = self.summary.lost(at);
+        lost.map_or_else(|| share(None), |m| format!("{} {currency}", money(m)))
+    }
+
     fn tiles(&mut self) {
         let (name, mean) = match self.leader() {
             Some((name, mean)) => (name.as_str(), share(Some(mean))),
@@ -133,10 +143,11 @@ impl Page<'_> {
         let tile = |title: &str, text: &str| {
             format!("<div><span>{}</span><b>{}</b></div>", escape(title), escape(text))
         };
+        let lost = self.lost(name);
         let tiles = [
             tile(&format!("Pooled capture of {name}"), &mean),
-            tile("Its 10 % case", &at(10)),
-            tile("Its worst case", &at(0)),
+            tile("Its median case", &at(50)),
+            tile("Left to the best, mean case", &lost),
             tile("Cases that failed", &grouped(&self.summary.failed.to_string())),
         ];
         self.put(&format!("<div class=\"tiles\">{}</div>\n", tiles.concat()));
@@ -149,7 +160,7 @@ impl Page<'_> {
         if one_currency {
             head.push(format!("Mean profit, {}", s.currencies[0]));
         }
-        let rest = ["Pooled", "Mean", "Worst", "10 %", "Median", "Best", "Starts", "Hours off"];
+        let rest = ["Pooled", "10 %", "Median", "90 %", "Best", "Starts", "Hours off"];
         head.extend(rest.map(String::from));
         let mut rows = Vec::new();
         for (i, name) in s.policies.iter().enumerate() {
@@ -161,8 +172,7 @@ impl Page<'_> {
                 row.push(s.profit(i, |_| true).map_or("\u{2013}".to_owned(), money));
             }
             row.push(share(s.pooled(i, |_| true)));
-            row.push(share(captures.mean()));
-            row.extend([0, 10, 50, 100].map(|p| share(captures.quantile(p))));
+            row.extend([10, 50, 90, 100].map(|p| share(captures.quantile(p))));
             row.push(figure(s.mean(i, |_| true, |m| m.starts as f64)));
             row.push(figure(s.mean(i, |_| true, |m| m.curtailed_hours)));
             rows.push(row);
@@ -171,8 +181,9 @@ impl Page<'_> {
         self.table(1, &head, &rows);
         self.put(
             "<p><small>Capture is (policy \u{2212} always_on) / (perfect_foresight \u{2212} \
-             always_on). Pooled: all gains together as a share of all there was to gain; mean and \
-             the others: of each case by itself, which a case with little to gain can throw far. \
+             always_on). Pooled: all gains together as a share of all there was to gain; the \
+             others: of each case by itself, from the 10 % case up; where there was little to \
+             gain, little is enough to throw it far. \
              Hours off count energy not drawn, at the most the site can draw.</small></p>\n",
         );
     }
@@ -237,14 +248,15 @@ impl Page<'_> {
     fn worst(&mut self) {
         let Some((name, _)) = self.leader() else { return };
         let at = self.summary.policies.iter().position(|p| *p == name).unwrap_or(0);
-        let mut all: Vec<(&Seen, i64)> = self
-            .summary
-            .seen
-            .iter()
-            .filter_map(|s| Some((s, s.marks.get(at)?.capture_ppm?)))
-            .collect();
-        all.sort_by_key(|(seen, capture)| (*capture, seen.case.index));
-        let row = |(seen, capture): &(&Seen, i64)| {
+        // In several currencies the one with small units would seem to lose most.
+        if self.summary.currencies.len() != 1 {
+            return;
+        }
+        let lost = |s: &Seen| Some(s.scale?.1 - s.marks.get(at)?.profit);
+        let seen = self.summary.seen.iter();
+        let mut all: Vec<(&Seen, Money)> = seen.filter_map(|s| Some((s, lost(s)?))).collect();
+        all.sort_by_key(|(seen, lost)| (std::cmp::Reverse(*lost), seen.case.index));
+        let row = |(seen, lost): &(&Seen, Money)| {
             let case = &seen.case;
             let site = &self.frame.sites[case.site];
             let span = self.frame.plan.spans[case.span];
@@ -257,16 +269,18 @@ impl Page<'_> {
                 set.join(", "),
                 case.index.to_string(),
                 case.seed.to_string(),
-                share(Some(*capture as f64 / 1e6)),
                 money(seen.marks[at].profit),
+                money(*lost),
+                share(seen.marks[at].capture_ppm.map(|ppm| ppm as f64 / 1e6)),
             ]
         };
         let rows: Vec<Vec<String>> = all.iter().take(WORST_LISTED).map(row).collect();
         if rows.is_empty() {
             return;
         }
-        let head = ["Site", "Point", "Span", "Setting", "Case", "Seed", "Capture", "Profit"];
-        self.put(&format!("<h2>Where {} did worst</h2>\n", name.as_str()));
+        let head =
+            ["Site", "Point", "Span", "Setting", "Case", "Seed", "Profit", "Lost", "Capture"];
+        self.put(&format!("<h2>Where {} lost most against the best plan</h2>\n", name.as_str()));
         self.table(4, &head.map(String::from), &rows);
     }
 
