@@ -53,21 +53,23 @@ fn main() {
         let ahead = Ahead::new(Time::from_seconds(1_704_067_200), gains);
         let off = p.lattice().off(u16::MAX);
         let from = Origin::At { state: off, starts: 0 };
-        for _ in 0..3 {
+        let (mut a, mut b) = (f64::MAX, f64::MAX);
+        let (mut v, mut starts) = (Money::ZERO, 0);
+        for _ in 0..30 {
             let at = Instant::now();
-            let v = p.value(&ahead, from).unwrap();
-            let a = at.elapsed();
+            v = p.value(&ahead, from).unwrap();
+            a = a.min(at.elapsed().as_secs_f64());
             let at = Instant::now();
             let plan = p.plan(&ahead, from).unwrap();
-            let b = at.elapsed();
-            println!(
-                "{name} {} value {v} {:?} plan {} {:?} starts {}",
-                p.lattice().states(),
-                a,
-                plan.profit,
-                b,
-                plan.starts
-            );
+            b = b.min(at.elapsed().as_secs_f64());
+            starts = plan.starts;
         }
+        println!(
+            "{name} {} value {v} {:.2} ms plan {:.2} ms starts {}",
+            p.lattice().states(),
+            a * 1e3,
+            b * 1e3,
+            starts
+        );
     }
 }

@@ -8,6 +8,8 @@ pub const RUNS_KEPT_MAX: usize = 64;
 pub const SETTLEMENTS_KEPT_MAX: usize = 192;
 /// Day-ahead hours kept per feed: three days.
 pub const DAY_AHEAD_KEPT_MAX: usize = 72;
+/// Foreseen steps kept per feed: two hours of five-minute steps.
+pub const FORESEEN_KEPT_MAX: usize = 24;
 /// Feeds of one site.
 pub const FEEDS_MAX: usize = 64;
 /// Machines of one site; a machine id fits with room to spare.

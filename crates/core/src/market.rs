@@ -1,6 +1,6 @@
 //! Prices by point and kind, what is known of them now, and the price to expect at settlement.
 
-use crate::limits::{DAY_AHEAD_KEPT_MAX, RUNS_KEPT_MAX, SETTLEMENTS_KEPT_MAX};
+use crate::limits::{DAY_AHEAD_KEPT_MAX, FORESEEN_KEPT_MAX, RUNS_KEPT_MAX, SETTLEMENTS_KEPT_MAX};
 use crate::number::{div_half_even, to_i64};
 use crate::time::{Interval, Span, Time};
 use crate::units::Price;
@@ -36,6 +36,8 @@ pub enum PriceKind {
     Settlement,
     /// The day-ahead price of an hour.
     DayAhead,
+    /// What the market's own look-ahead run foresees for a step to come (ERCOT RTD, NP6-970).
+    LookAhead,
 }
 
 /// One price, with the moment from which it could be known.
@@ -92,6 +94,8 @@ pub struct FeedBook {
     runs: VecDeque<PriceRow>,
     settlements: VecDeque<PriceRow>,
     day_ahead: BTreeMap<Time, PriceRow>,
+    /// The newest foreseen price of each step.
+    foreseen: BTreeMap<Time, PriceRow>,
     /// When the newest row of this feed could be known; `None` until the first one.
     pub newest: Option<Time>,
 }
@@ -113,6 +117,15 @@ impl FeedBook {
                         self.day_ahead.pop_first();
                     }
                 }
+                PriceKind::LookAhead => {
+                    let newer = |old: &PriceRow| old.known_at > row.known_at;
+                    if !self.foreseen.get(&row.interval.start).is_some_and(newer) {
+                        self.foreseen.insert(row.interval.start, *row);
+                    }
+                    while self.foreseen.len() > FORESEEN_KEPT_MAX {
+                        self.foreseen.pop_first();
+                    }
+                }
             }
             self.newest = self.newest.max(Some(row.known_at));
         }
@@ -123,7 +136,9 @@ impl FeedBook {
         self.runs.retain(|r| r.known_at <= now);
         self.settlements.retain(|r| r.known_at <= now);
         self.day_ahead.retain(|_, r| r.known_at <= now);
+        self.foreseen.retain(|_, r| r.known_at <= now);
         let known = self.runs.iter().chain(&self.settlements).chain(self.day_ahead.values());
+        let known = known.chain(self.foreseen.values());
         self.newest = known.map(|r| r.known_at).max();
     }
 
@@ -170,6 +185,30 @@ impl FeedBook {
     /// Day-ahead rows from `now` on, in time order.
     pub fn day_ahead_from(&self, now: Time) -> impl Iterator<Item = &PriceRow> {
         self.day_ahead.values().filter(move |r| r.interval.end > now)
+    }
+
+    /// The newest foreseen price of each step that is not over, in time order.
+    pub fn foreseen_from(&self, now: Time) -> impl Iterator<Item = &PriceRow> {
+        self.foreseen.values().filter(move |r| r.interval.end > now)
+    }
+
+    /// The dispatch runs kept, in time order.
+    #[must_use]
+    pub fn runs(&self) -> &VecDeque<PriceRow> {
+        &self.runs
+    }
+
+    /// The settlement prices kept, in time order.
+    #[must_use]
+    pub fn settlements(&self) -> &VecDeque<PriceRow> {
+        &self.settlements
+    }
+
+    /// The day-ahead row of the hour that contains a moment.
+    #[must_use]
+    pub fn day_ahead_row(&self, at: Time) -> Option<&PriceRow> {
+        let (_, row) = self.day_ahead.range(..=at).next_back()?;
+        row.interval.contains(at).then_some(row)
     }
 
     /// The published settlement price of an interval that starts at `start`.

@@ -195,7 +195,7 @@ impl Market {
     #[must_use]
     pub fn step(&self, kind: PriceKind) -> Option<Span> {
         match kind {
-            PriceKind::Dispatch => Some(self.dispatch_step),
+            PriceKind::Dispatch | PriceKind::LookAhead => Some(self.dispatch_step),
             PriceKind::Settlement => Some(self.settle_step),
             PriceKind::DayAhead => self.day_ahead_step,
         }
@@ -206,7 +206,8 @@ impl Market {
     #[must_use]
     pub fn known_at(&self, kind: PriceKind, interval: Interval) -> Option<Time> {
         let rule = match kind {
-            PriceKind::Dispatch => self.dispatch_known,
+            // A foreseen price is known with the run that foresees it, which its file names.
+            PriceKind::Dispatch | PriceKind::LookAhead => self.dispatch_known,
             PriceKind::Settlement => self.settlement_known,
             PriceKind::DayAhead => self.day_ahead_known?,
         };

@@ -3,7 +3,7 @@
 //! A [`Replay`] gives a row only to one who names a moment at or after its `known_at`: there is
 //! no other way to its rows, so nothing that is replayed can have foreknowledge.
 
-use crate::parse::Parsed;
+use crate::parse::{Parsed, SeriesKind};
 use headgate_core::market::{PriceKind, PriceRow, SettlementPoint};
 use headgate_core::time::Time;
 use std::collections::{BTreeMap, VecDeque};
@@ -31,17 +31,23 @@ impl Replay {
     /// one kind the later file counts, and series without a name are of the point.
     #[must_use]
     pub fn new<'a>(files: impl IntoIterator<Item = &'a Parsed>, point: &SettlementPoint) -> Self {
-        let mut rows: BTreeMap<(PriceKind, Time), PriceRow> = BTreeMap::new();
+        let mut rows: BTreeMap<(PriceKind, Time, Time), PriceRow> = BTreeMap::new();
         for file in files {
             let unnamed = SettlementPoint { name: String::new(), kind: String::new() };
             for series in file.series.iter().filter(|s| s.is_of(point) || s.is_of(&unnamed)) {
-                // Forecasts, reserve and adders are no prices the engine may act on.
+                // Reserve and adders are no prices the engine may act on.
+                // Several runs foresee one step, and each of them was known in its time.
+                let run = |row: &PriceRow| match series.kind {
+                    SeriesKind::LookAhead => row.known_at,
+                    _ => Time::MIN,
+                };
                 let Some(kind) = series.kind.price_kind() else { continue };
-                rows.extend(series.rows.iter().map(|row| ((kind, row.interval.start), *row)));
+                let key = |row: &PriceRow| (kind, row.interval.start, run(row));
+                rows.extend(series.rows.iter().map(|row| (key(row), *row)));
             }
         }
         let mut batches: BTreeMap<(Time, PriceKind), Vec<PriceRow>> = BTreeMap::new();
-        for ((kind, _), row) in rows {
+        for ((kind, _, _), row) in rows {
             batches.entry((row.known_at, kind)).or_default().push(row);
         }
         let ends_at = batches.keys().next_back().map(|(at, _)| *at);

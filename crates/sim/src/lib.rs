@@ -19,6 +19,7 @@ pub mod rng;
 pub mod serve;
 pub mod spec;
 pub mod sweep;
+pub mod train;
 pub mod world;
 
 pub use luxos_api::{ApiAnswer, SESSION_LIFE};

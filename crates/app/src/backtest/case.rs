@@ -15,7 +15,8 @@ use headgate_core::units::{Money, Price};
 use headgate_feeds::market::Market;
 use headgate_feeds::settlement_point;
 use headgate_sim::backtest::{
-    Chosen, CompareError, Comparison, Name, Policy, Run, RunError, RunOptions, Tape, Trial, run,
+    Chosen, CompareError, Comparison, Dated, Name, Policy, Run, RunError, RunOptions, Tape, Trial,
+    run,
 };
 use headgate_sim::sweep::Book;
 use headgate_sim::world::mean_breakeven;
@@ -31,7 +32,10 @@ pub struct Case {
     pub strike: (Price, &'static str),
     /// Break-even of the whole site at the meter, adders not taken off.
     pub breakeven: Price,
-    pub options: RunOptions,
+    /// How much later than it could be known everything is told.
+    pub lag: Span,
+    /// What looking ahead goes by.
+    pub models: Vec<Dated>,
     pub files: Vec<String>,
     pub notes: Vec<String>,
 }
@@ -65,7 +69,6 @@ impl Case {
         let breakeven = breakeven(&loaded, first)?;
         let strike = strike(args, &loaded, breakeven)?;
         let chosen = chosen(&args.policies, strike.0);
-        let options = RunOptions { lag };
         let files = args.prices.clone();
         notes.extend(resale_elsewhere(&loaded));
         let mut case = Self {
@@ -76,7 +79,8 @@ impl Case {
             chosen,
             strike,
             breakeven,
-            options,
+            lag,
+            models: Vec::new(),
             files,
             notes,
         };
@@ -103,7 +107,8 @@ impl Case {
     /// When the site cannot be simulated.
     pub fn live(&self, rule: PolicyRule) -> Result<Run, RunError> {
         let Loaded { site, units, .. } = &self.loaded;
-        run(site, units, &self.tape, Policy::Rule(rule), self.options, &mut |_, _| {})
+        let options = RunOptions { lag: self.lag, models: &self.models };
+        run(site, units, &self.tape, Policy::Rule(rule), options, &mut |_, _| {})
     }
 
     fn note_strike(&mut self) {

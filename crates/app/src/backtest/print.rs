@@ -41,7 +41,7 @@ pub fn document(case: &Case, c: &Comparison) -> Value {
         "to": tape.span.end.to_string(),
         "step_s": seconds(tape.step),
         "settle_s": seconds(tape.settle_step),
-        "lag_s": seconds(case.options.lag),
+        "lag_s": seconds(case.lag),
         "intervals": tape.settled.len(),
         "breakeven": money(case.breakeven.0),
         "strike": money(case.strike.0.0),
@@ -146,9 +146,9 @@ pub fn table(case: &Case, c: &Comparison) -> String {
         tape.settled.len(),
         tape.settle_step,
         tape.step,
-        match case.options.lag.0 {
+        match case.lag.0 {
             0 => String::new(),
-            _ => format!(", told {} late", case.options.lag),
+            _ => format!(", told {} late", case.lag),
         },
         case.market.currency
     );

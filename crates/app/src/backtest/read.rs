@@ -128,15 +128,17 @@ fn joined(
     notes: &mut Vec<String>,
 ) -> anyhow::Result<Prices> {
     let unnamed = SettlementPoint { name: String::new(), kind: String::new() };
-    let mut all: BTreeMap<PriceKind, BTreeMap<Time, From<'_>>> = BTreeMap::new();
+    let mut all: BTreeMap<PriceKind, BTreeMap<(Time, Time), From<'_>>> = BTreeMap::new();
     let mut again = 0u64;
     for file in files {
         for series in file.series.iter().filter(|s| s.is_of(point) || s.is_of(&unnamed)) {
-            // Forecasts, reserve and adders are no prices the engine may act on.
+            // Reserve and adders are no prices the engine may act on.
             let Some(kind) = series.kind.price_kind() else { continue };
             let rows = all.entry(kind).or_default();
             for row in &series.rows {
-                match rows.get(&row.interval.start) {
+                // Several runs foresee one step, and each of them was known in its time.
+                let run = if kind == PriceKind::LookAhead { row.known_at } else { Time::MIN };
+                match rows.get(&(row.interval.start, run)) {
                     Some((old, first)) if old.price != row.price => bail!(Refused(format!(
                         "{first} has {} at {} and {} has {}: leave one of the two out, or see \
                          whether both are of {point}",
@@ -144,7 +146,7 @@ fn joined(
                     ))),
                     Some(_) => again += 1,
                     None => {
-                        rows.insert(row.interval.start, (*row, file.file.as_str()));
+                        rows.insert((row.interval.start, run), (*row, file.file.as_str()));
                     }
                 }
             }
@@ -160,6 +162,7 @@ fn joined(
         dispatch: take(PriceKind::Dispatch),
         settlement: take(PriceKind::Settlement),
         day_ahead: take(PriceKind::DayAhead),
+        look_ahead: take(PriceKind::LookAhead),
     })
 }
 

@@ -78,6 +78,7 @@ pub(super) fn feeds(check: &mut Check<'_>, raw: &Named<RawFeed>) -> (Vec<Feed>, 
             Role::DispatchPrice => (PriceKind::Dispatch, Span::minutes(11)),
             Role::SettlementPrice => (PriceKind::Settlement, Span::minutes(40)),
             Role::DayAhead => (PriceKind::DayAhead, Span::hours(30)),
+            Role::LookAhead => (PriceKind::LookAhead, Span::minutes(11)),
         };
         let (parser, brings) = kind(*feed.kind.get_ref());
         if let Some((_, fitting)) = brings.filter(|(kind, _)| *kind != role) {
@@ -99,7 +100,7 @@ pub(super) fn feeds(check: &mut Check<'_>, raw: &Named<RawFeed>) -> (Vec<Feed>, 
             stale_after: check.positive(feed.stale_after.as_ref(), stale_after),
         });
     }
-    if all.iter().all(|f| f.role == PriceKind::DayAhead) {
+    if all.iter().all(|f| matches!(f.role, PriceKind::DayAhead | PriceKind::LookAhead)) {
         check.warn_of("feeds", "none brings a real-time price; only `--replay` will");
     }
     (all, live)
@@ -215,6 +216,7 @@ fn kind(kind: FeedKind) -> (&'static str, Option<(PriceKind, &'static str)>) {
         FeedKind::ErcotNp6788 => ("ercot_np6_788", Some((PriceKind::Dispatch, "dispatch_price"))),
         FeedKind::ErcotNp6905 => ("ercot_np6_905", settlement),
         FeedKind::ErcotNp6785 => ("ercot_np6_785", settlement),
+        FeedKind::ErcotNp6970 => ("ercot_np6_970", Some((PriceKind::LookAhead, "look_ahead"))),
         FeedKind::ErcotNp4190 => ("ercot_np4_190", Some((PriceKind::DayAhead, "day_ahead"))),
         FeedKind::ErcotDashboard => (LiveKind::ErcotDashboard.name(), None),
         FeedKind::ErcotMis => (LiveKind::ErcotMis.name(), None),

@@ -361,6 +361,7 @@ pub enum Role {
     DispatchPrice,
     SettlementPrice,
     DayAhead,
+    LookAhead,
 }
 
 /// How a feed's files are read.
@@ -373,6 +374,8 @@ pub enum FeedKind {
     ErcotNp6905,
     #[serde(rename = "ercot_np4_190")]
     ErcotNp4190,
+    #[serde(rename = "ercot_np6_970")]
+    ErcotNp6970,
     #[serde(rename = "ercot_np6_785")]
     ErcotNp6785,
     Canonical,

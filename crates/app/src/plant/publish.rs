@@ -53,6 +53,7 @@ pub fn kind_name(kind: PriceKind) -> &'static str {
         PriceKind::Dispatch => "dispatch",
         PriceKind::Settlement => "settlement",
         PriceKind::DayAhead => "day_ahead",
+        PriceKind::LookAhead => "look_ahead",
     }
 }
 

@@ -38,6 +38,7 @@ impl Engine {
             Event::Tick => {}
             Event::ClockStepped { by } => self.clock_stepped(now, *by),
             Event::Units(units) => self.units_next.clone_from(units),
+            Event::Models(models) => self.models_next.clone_from(models),
         }
     }
 
@@ -81,6 +82,7 @@ impl Engine {
         let same_feeds = old_site.as_ref().is_some_and(|o| o.feeds == site.feeds);
         if !same_feeds {
             self.books = vec![FeedBook::default(); site.feeds.len()];
+            self.known = FeedBook::default();
             self.feeds_since = Some(now);
         }
         let same_fleet = old_site.as_ref().is_some_and(|o| o.cohorts == site.cohorts);
@@ -101,6 +103,7 @@ impl Engine {
         self.stairs_for = None;
         self.site = Some(Arc::new(site.clone()));
         self.configure_units(now, site);
+        self.configure_models(site);
     }
 
     pub(super) fn set_mode(&mut self, mode: AutomationMode) {
@@ -122,6 +125,9 @@ impl Engine {
     ) {
         let Some(book) = self.books.get_mut(usize::from(feed.0)) else { return };
         book.take(kind, rows, now);
+        if self.speaks_for_its_role(feed, now) {
+            self.known.take(kind, rows, now);
+        }
         self.set_alarm(Alarm::FeedRejected(feed.0), false, String::new, step);
         let Some(site) = self.site.clone().filter(|_| kind == PriceKind::Settlement) else {
             return;
@@ -134,6 +140,19 @@ impl Engine {
                 step.closed.extend(self.ledger.correct(&site, row.interval.start, row.price));
             }
         }
+    }
+
+    /// Whether no healthy feed of the same role goes before this one.
+    fn speaks_for_its_role(&self, feed: FeedId, now: Time) -> bool {
+        let Some(site) = self.site.as_deref() else { return false };
+        let place = |i: usize| (site.feeds[i].rank, i);
+        let mine = usize::from(feed.0);
+        let before = |i: &usize| {
+            site.feeds[*i].role == site.feeds[mine].role
+                && place(*i) < place(mine)
+                && self.books[*i].fresh(now, site.feeds[*i].stale_after)
+        };
+        !(0..site.feeds.len()).any(|i| before(&i))
     }
 
     fn telemetry(&mut self, now: Time, batch: &TelemetryBatch) {
@@ -177,6 +196,7 @@ impl Engine {
             for book in &mut self.books {
                 book.forget_after(then);
             }
+            self.known.forget_after(then);
             for heard in self.heard.iter_mut().flatten() {
                 *heard = (*heard).min(then);
             }

@@ -75,6 +75,7 @@ impl SeriesKind {
             Self::Dispatch => Some(PriceKind::Dispatch),
             Self::Settlement => Some(PriceKind::Settlement),
             Self::DayAhead => Some(PriceKind::DayAhead),
+            Self::LookAhead => Some(PriceKind::LookAhead),
             _ => None,
         }
     }
@@ -100,6 +101,7 @@ impl From<PriceKind> for SeriesKind {
             PriceKind::Dispatch => Self::Dispatch,
             PriceKind::Settlement => Self::Settlement,
             PriceKind::DayAhead => Self::DayAhead,
+            PriceKind::LookAhead => Self::LookAhead,
         }
     }
 }

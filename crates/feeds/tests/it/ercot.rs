@@ -322,14 +322,13 @@ fn the_second_pass_comes_after_the_first() {
 }
 
 #[test]
-fn a_kind_of_series_is_never_taken_for_a_price_of_energy() {
+fn reserve_and_adders_are_never_taken_for_a_price_of_energy() {
     for kind in headgate_feeds::FileKind::ALL {
         let energy = kind.series_kind().is_some_and(|k| k.price_kind().is_some());
         let other = matches!(
             kind.series_kind(),
             None | Some(
-                SeriesKind::LookAhead
-                    | SeriesKind::CapacityDayAhead
+                SeriesKind::CapacityDayAhead
                     | SeriesKind::CapacitySettlement
                     | SeriesKind::CapacityDispatch
                     | SeriesKind::AdderDispatch

@@ -4,7 +4,7 @@ use super::drawn::Drawn;
 use super::scene::Scene;
 use super::tape::Tape;
 use headgate_core::engine::{Engine, Step};
-use headgate_core::event::{Event, Stamped};
+use headgate_core::event::{CohortModel, Event, Stamped};
 use headgate_core::horizon::unit::{LatticeError, UnitSpec};
 use headgate_core::site::{PolicyRule, Site};
 use headgate_core::time::{Interval, Span, Time};
@@ -22,11 +22,22 @@ pub enum Policy {
     PerfectForesight,
 }
 
+/// Models in force from a moment on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dated {
+    /// From when on; models must have been trained on what was known before.
+    pub from: Time,
+    /// Those of each cohort that has one.
+    pub models: Vec<CohortModel>,
+}
+
 /// How a run goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunOptions {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RunOptions<'a> {
     /// How much later than it could be known everything is told.
     pub lag: Span,
+    /// What looking ahead goes by, in order of time; the engine's own rule where it is empty.
+    pub models: &'a [Dated],
 }
 
 /// Power held for a while within one settlement interval.
@@ -99,7 +110,7 @@ pub fn run(
     units: &[UnitSpec],
     tape: &Tape,
     policy: Policy,
-    options: RunOptions,
+    options: RunOptions<'_>,
     on_step: OnStep<'_>,
 ) -> Result<Run, RunError> {
     let mut scene = Scene::new(site, units, tape)?;
@@ -120,6 +131,7 @@ struct Life<'a> {
     scene: &'a Scene,
     tape: &'a Tape,
     lag: Span,
+    models: &'a [Dated],
     engine: Engine,
     drawn: Drawn<'a>,
     now: Time,
@@ -129,11 +141,12 @@ struct Life<'a> {
 }
 
 impl<'a> Life<'a> {
-    fn new(scene: &'a Scene, tape: &'a Tape, options: RunOptions, on_step: OnStep<'a>) -> Self {
+    fn new(scene: &'a Scene, tape: &'a Tape, options: RunOptions<'a>, on_step: OnStep<'a>) -> Self {
         Self {
             scene,
             tape,
             lag: options.lag,
+            models: options.models,
             engine: Engine::new(),
             drawn: Drawn::new(scene, tape),
             now: tape.span.start,
@@ -146,15 +159,12 @@ impl<'a> Life<'a> {
     fn live(mut self) -> Run {
         let (tape, scene) = (self.tape, self.scene);
         self.tell(Event::Started { version: env!("CARGO_PKG_VERSION").into(), epoch: 1 });
-        if !scene.units.is_empty() {
-            self.tell(Event::Units(scene.units.clone()));
-        }
         let mut values = tape.values.iter().peekable();
         let mut value = None;
         while let Some(known) = values.next_if(|v| v.known_at <= tape.span.start) {
             value = Some(*known);
         }
-        self.tell(Event::Configured(Box::new(scene.site.clone())));
+        self.configure();
         if let Some(value) = value {
             self.tell(Event::Value(value));
         }
@@ -163,12 +173,16 @@ impl<'a> Life<'a> {
         loop {
             let next_value = values.peek().map_or(Time::MAX, |v| v.known_at);
             let next_told = told.peek().map_or(Time::MAX, |t| t.at + self.lag);
-            let at = next_value.min(next_told).min(self.wake).max(self.now);
+            let next_models = self.models.first().map_or(Time::MAX, |m| m.from);
+            let next = next_value.min(next_told).min(next_models).min(self.wake);
+            let at = next.max(self.now);
             if at >= tape.span.end {
                 break;
             }
             self.now = at;
-            if let Some(value) = values.next_if(|v| v.known_at <= at) {
+            if next_models <= at {
+                self.configure();
+            } else if let Some(value) = values.next_if(|v| v.known_at <= at) {
                 self.tell(Event::Value(*value));
             } else if let Some(batch) = told.next_if(|t| t.at + self.lag <= at) {
                 if let Some(feed) = scene.feed(batch.kind) {
@@ -180,6 +194,20 @@ impl<'a> Life<'a> {
             }
         }
         self.drawn.finish(self.steps)
+    }
+
+    /// Tells the configuration, with the models in force now.
+    fn configure(&mut self) {
+        let scene = self.scene;
+        let due = self.models.partition_point(|m| m.from <= self.now);
+        if !scene.units.is_empty() {
+            self.tell(Event::Units(scene.units.clone()));
+        }
+        if let Some(dated) = due.checked_sub(1).map(|i| &self.models[i]) {
+            self.tell(Event::Models(dated.models.clone()));
+        }
+        self.models = &self.models[due..];
+        self.tell(Event::Configured(Box::new(scene.site.clone())));
     }
 
     fn tell(&mut self, event: Event) {

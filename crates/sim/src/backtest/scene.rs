@@ -89,19 +89,22 @@ impl Scene {
     /// The feed that brings prices of a kind.
     pub fn feed(&self, kind: PriceKind) -> Option<FeedId> {
         let i = self.site.feeds.iter().position(|f| f.role == kind)?;
-        Some(FeedId(u16::try_from(i).expect("there are at most three feeds")))
+        Some(FeedId(u16::try_from(i).expect("there are at most four feeds")))
     }
 }
 
 /// One feed for each kind the tape tells, silent as soon as the site's own would be.
 fn feeds(site: &Site, tape: &Tape) -> Vec<Feed> {
-    let kinds = [PriceKind::Dispatch, PriceKind::Settlement, PriceKind::DayAhead];
+    let kinds =
+        [PriceKind::Dispatch, PriceKind::Settlement, PriceKind::DayAhead, PriceKind::LookAhead];
     let told = |kind: &PriceKind| tape.told.iter().any(|t| t.kind == *kind);
     let feed = |role: PriceKind| {
         let own = site.feeds.iter().filter(|f| f.role == role).min_by_key(|f| f.rank);
         let usual = match role {
             PriceKind::DayAhead => DAY_AHEAD_STALE,
-            PriceKind::Dispatch => Span((tape.step.0 * STALE_STEPS).max(STALE_LEAST.0)),
+            PriceKind::Dispatch | PriceKind::LookAhead => {
+                Span((tape.step.0 * STALE_STEPS).max(STALE_LEAST.0))
+            }
             PriceKind::Settlement => Span((tape.settle_step.0 * STALE_STEPS).max(STALE_LEAST.0)),
         };
         Feed {

@@ -17,6 +17,8 @@ pub struct Prices {
     pub settlement: Vec<PriceRow>,
     /// Day-ahead prices.
     pub day_ahead: Vec<PriceRow>,
+    /// Foreseen prices, each step as often as a run foresaw it.
+    pub look_ahead: Vec<PriceRow>,
 }
 
 /// A point's prices and what its energy settled at.
@@ -40,6 +42,7 @@ impl Prices {
             PriceKind::Dispatch => &self.dispatch,
             PriceKind::Settlement => &self.settlement,
             PriceKind::DayAhead => &self.day_ahead,
+            PriceKind::LookAhead => &self.look_ahead,
         }
     }
 }
@@ -142,7 +145,8 @@ impl Book {
     }
 
     fn told(&self, span: Interval) -> Vec<Told> {
-        let kinds = [PriceKind::Dispatch, PriceKind::Settlement, PriceKind::DayAhead];
+        let kinds =
+            [PriceKind::Dispatch, PriceKind::Settlement, PriceKind::DayAhead, PriceKind::LookAhead];
         let mut rows: Vec<(Time, PriceKind, PriceRow)> = Vec::new();
         for kind in kinds {
             for row in self.prices.of(kind) {

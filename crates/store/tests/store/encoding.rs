@@ -37,7 +37,8 @@ fn check(event: Event) -> String {
         | Event::Operator(_)
         | Event::Tick
         | Event::ClockStepped { .. }
-        | Event::Units(_) => {}
+        | Event::Units(_)
+        | Event::Models(_) => {}
     }
     let stamped = Stamped { seq: 300, at: AT, event };
     let bytes = postcard::to_stdvec(&stamped).unwrap();
@@ -82,6 +83,7 @@ fn small_events_keep_their_bytes() {
     insta::assert_snapshot!(prices(PriceKind::Dispatch), @"ac028080d0e2c6bfce972f020200018080d0e2c6bfce972f80a0c1a5f8f3ce972f9fd2921e8080d0e2c6bfce972f");
     insta::assert_snapshot!(prices(PriceKind::Settlement), @"ac028080d0e2c6bfce972f020201018080d0e2c6bfce972f80a0c1a5f8f3ce972f9fd2921e8080d0e2c6bfce972f");
     insta::assert_snapshot!(prices(PriceKind::DayAhead), @"ac028080d0e2c6bfce972f020202018080d0e2c6bfce972f80a0c1a5f8f3ce972f9fd2921e8080d0e2c6bfce972f");
+    insta::assert_snapshot!(prices(PriceKind::LookAhead), @"ac028080d0e2c6bfce972f020203018080d0e2c6bfce972f80a0c1a5f8f3ce972f9fd2921e8080d0e2c6bfce972f");
     let rejected = Event::FeedRejected { feed: FeedId(1), error: "line 3".into() };
     insta::assert_snapshot!(check(rejected), @"ac028080d0e2c6bfce972f0301066c696e652033");
     insta::assert_snapshot!(check(Event::Value(value)), @"ac028080d0e2c6bfce972f048095f52a8080d0e2c6bfce972f");

@@ -8,7 +8,7 @@
 //! impossible one is held at [`NEVER`], so no sum of two can leave 64 bits.
 
 /// The value of what cannot be; below every possible value, and two of them can be added.
-pub(super) const NEVER: i64 = -(1 << 61);
+pub(in crate::horizon) const NEVER: i64 = -(1 << 61);
 
 /// A lattice as the kernel needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,25 +69,79 @@ pub(super) fn back<const BANDED: bool>(
         offs.fill(NEVER);
     }
     offs[last] = stay.max(start);
-    for age in 0..shape.on {
-        let from = (age + 1).min(shape.on - 1) * levels;
-        let next = &ons[from..from + levels];
-        // The last two ages differ by the stop alone.
-        if age + 1 < shape.on || shape.on == 1 {
-            for ((sum, v), r) in spare.iter_mut().zip(next).zip(pay.on) {
-                *sum = v.wrapping_add(*r);
-                if BANDED {
-                    *sum = (*sum).max(NEVER);
-                }
-            }
-            reach(shape, spare);
-        }
-        ons[age * levels..(age + 1) * levels].copy_from_slice(spare);
+    // Loops over a known number of levels cost a third of others.
+    match levels {
+        1 => ages::<BANDED, 1>(shape, ons, pay.on, stop),
+        2 => ages::<BANDED, 2>(shape, ons, pay.on, stop),
+        3 => ages::<BANDED, 3>(shape, ons, pay.on, stop),
+        4 => ages::<BANDED, 4>(shape, ons, pay.on, stop),
+        7 => ages::<BANDED, 7>(shape, ons, pay.on, stop),
+        10 => ages::<BANDED, 10>(shape, ons, pay.on, stop),
+        _ => ages_any::<BANDED>(shape, ons, pay.on, stop, spare),
     }
-    let settled = &mut ons[(shape.on - 1) * levels..];
-    for v in settled.iter_mut().take(shape.down + 1) {
+}
+
+/// The states that are on, for a number of levels known when this is compiled.
+fn ages<const BANDED: bool, const LEVELS: usize>(
+    shape: &Shape,
+    ons: &mut [i64],
+    pay: &[i64],
+    stop: i64,
+) {
+    let (ages, _) = ons.as_chunks_mut::<LEVELS>();
+    let pay: &[i64; LEVELS] = pay.try_into().expect("a step pays at each level");
+    let mut best = [0; LEVELS];
+    for age in 0..(shape.on - 1).max(1) {
+        let next = &ages[(age + 1).min(shape.on - 1)];
+        for l in 0..LEVELS {
+            best[l] = next[l].wrapping_add(pay[l]);
+            if BANDED {
+                best[l] = best[l].max(NEVER);
+            }
+        }
+        if shape.up == 1 && shape.down + 1 >= LEVELS {
+            // What nearly every unit may do: rise by one level and fall by all.
+            for l in 1..LEVELS {
+                best[l] = best[l].max(best[l - 1]);
+            }
+            for l in 1..LEVELS {
+                best[l - 1] = best[l];
+            }
+        } else {
+            reach(shape, &mut best);
+        }
+        ages[age] = best;
+    }
+    for v in best.iter_mut().take(shape.down + 1) {
         *v = (*v).max(stop);
     }
+    ages[shape.on - 1] = best;
+}
+
+/// The states that are on, for any number of levels; `best` holds one value for each.
+fn ages_any<const BANDED: bool>(
+    shape: &Shape,
+    ons: &mut [i64],
+    pay: &[i64],
+    stop: i64,
+    best: &mut [i64],
+) {
+    let levels = shape.levels;
+    for age in 0..(shape.on - 1).max(1) {
+        let next = &ons[(age + 1).min(shape.on - 1) * levels..][..levels];
+        for ((sum, v), r) in best.iter_mut().zip(next).zip(pay) {
+            *sum = v.wrapping_add(*r);
+            if BANDED {
+                *sum = (*sum).max(NEVER);
+            }
+        }
+        reach(shape, best);
+        ons[age * levels..(age + 1) * levels].copy_from_slice(best);
+    }
+    for v in best.iter_mut().take(shape.down + 1) {
+        *v = (*v).max(stop);
+    }
+    ons[(shape.on - 1) * levels..].copy_from_slice(best);
 }
 
 /// Replaces each level's value by the best within its reach.

@@ -5,16 +5,23 @@
 //! while the plan is read off forwards, so a year takes some hundred kilobytes. Ties go to the
 //! first move of [`Lattice::moves`]: off before on, lower before higher.
 
+pub(in crate::horizon) mod counted;
 mod kernel;
+mod rewards;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use super::unit::{LATTICE_LEVELS_MAX, Lattice, LatticeError, StateId, UnitSpec, UnitState};
 use crate::time::{Span, Time};
 use crate::units::{Energy, Money, Power, Price, WATT_SECONDS_PER_MWH};
-use kernel::{NEVER, Pay, Shape};
+use counted::{Counter, Lanes};
+pub(in crate::horizon) use kernel::NEVER;
+use kernel::{Pay, Shape};
+use rewards::Rewards;
 use std::fmt;
 use std::ops::Range;
+use walk::Spot;
 
 /// Most micro-currency a plan may be about, summed without regard to sign. It is small enough
 /// that no sum of two values, possible or not, leaves 64 bits.
@@ -104,6 +111,17 @@ pub enum ExactError {
     },
 }
 
+impl Origin {
+    /// Starts already made on the day of the first step.
+    #[must_use]
+    pub fn starts(self) -> u16 {
+        match self {
+            Self::At { starts, .. } => starts,
+            Self::Free => 0,
+        }
+    }
+}
+
 impl fmt::Display for ExactError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -183,13 +201,18 @@ fn place(shape: &Shape, lattice: &Lattice, s: StateId) -> usize {
     lattice.level(s).map_or(steps, |l| shape.off + steps * shape.levels + usize::from(l))
 }
 
-/// A state while a plan is read off.
-#[derive(Debug, Clone, Copy)]
-struct Spot {
-    level: Option<u16>,
-    steps: u16,
-    /// Starts of its day, where they are counted.
-    starts: usize,
+/// Steps that are gone over together.
+#[derive(Debug, Clone)]
+pub(in crate::horizon) struct Piece<'a> {
+    pub steps: Range<usize>,
+    pub counter: Option<&'a Counter>,
+}
+
+/// Cuts steps without a counter into pieces of at most `size`.
+pub(in crate::horizon) fn cut<'a>(steps: Range<usize>, size: usize, into: &mut Vec<Piece<'a>>) {
+    let end = steps.end;
+    let begins = steps.step_by(size);
+    into.extend(begins.map(|b| Piece { steps: b..(b + size).min(end), counter: None }));
 }
 
 /// Plans one unit at one step length, with buffers that are used again.
@@ -211,6 +234,10 @@ pub struct Planner {
     pay: Vec<i64>,
     marks: Vec<i64>,
     block: Vec<i64>,
+    lane_rows: Vec<i64>,
+    lanes: Lanes,
+    /// What a counted period is worth around the lane it begins in, on the way of the last plan.
+    edges: Vec<Vec<i64>>,
 }
 
 impl Planner {
@@ -250,6 +277,9 @@ impl Planner {
             pay: vec![0; shape.levels],
             marks: Vec::new(),
             block: Vec::new(),
+            lane_rows: Vec::new(),
+            lanes: Lanes::default(),
+            edges: Vec::new(),
             lattice,
         })
     }
@@ -260,11 +290,32 @@ impl Planner {
         &self.lattice
     }
 
+    /// What a start costs.
+    #[must_use]
+    pub fn start_cost(&self) -> Money {
+        Money(self.shape.cost)
+    }
+
+    /// What each counted period of the last plan was worth, the lanes around its beginning from
+    /// the tightest to the loosest.
+    pub(in crate::horizon) fn edges(&mut self) -> &mut Vec<Vec<i64>> {
+        &mut self.edges
+    }
+
     /// Where a unit stands at a moment, as the beginning of a plan.
     #[must_use]
     pub fn origin(&self, unit: &UnitState, now: Time) -> Origin {
         let starts = if unit.start_day == now.day() { unit.starts } else { 0 };
         Origin::At { state: self.lattice.state_at(unit, now), starts }
+    }
+
+    /// Where a unit stands at the beginning of a step, its switches counted by the grid: one made
+    /// in a step is one step old in the next, wherever in the step it was made.
+    #[must_use]
+    pub fn origin_on_grid(&self, unit: &UnitState, begin: Time) -> Origin {
+        let step = self.lattice.step();
+        let on_grid = UnitState { switched_at: unit.switched_at.interval(step).start, ..*unit };
+        self.origin(&on_grid, begin)
     }
 
     /// What the best plan earns.
@@ -285,21 +336,33 @@ impl Planner {
     pub fn plan(&mut self, ahead: &Ahead<'_>, from: Origin) -> Result<Plan, ExactError> {
         self.check(ahead)?;
         let steps = ahead.gains.len();
-        let (size, width) = (steps.isqrt() + 1, self.row.len());
+        let mut pieces = Vec::new();
+        cut(0..steps, steps.isqrt() + 1, &mut pieces);
+        self.plan_pieces(ahead, from, &pieces).ok_or_else(|| self.blocked(ahead, from))
+    }
+
+    /// The best plan over pieces that follow each other without a gap; what lies ahead has been
+    /// checked.
+    pub(in crate::horizon) fn plan_pieces(
+        &mut self,
+        ahead: &Ahead<'_>,
+        from: Origin,
+        pieces: &[Piece<'_>],
+    ) -> Option<Plan> {
+        let width = self.row.len();
         let mut marks = std::mem::take(&mut self.marks);
-        marks.clear();
-        marks.resize((steps / size + 1) * width, 0);
+        marks.resize(pieces.len() * width, 0);
         self.set_end(ahead);
-        self.sweep(ahead, 0..steps, |t, row| {
-            if t % size == 0 {
-                marks[t / size * width..][..width].copy_from_slice(row);
-            }
-        });
+        for (piece, mark) in pieces.iter().zip(marks.chunks_exact_mut(width)).rev() {
+            mark.copy_from_slice(&self.row);
+            self.go_back(ahead, piece);
+        }
+        self.edges.clear();
         let plan = self.best(from).map(|(state, profit)| {
             let mut plan = Plan {
                 profit: Money(profit),
                 origin: state,
-                states: Vec::with_capacity(steps),
+                states: Vec::with_capacity(ahead.gains.len()),
                 starts: 0,
             };
             let made = if let Origin::At { starts, .. } = from { starts.into() } else { 0 };
@@ -307,19 +370,35 @@ impl Planner {
                 level: self.lattice.level(state),
                 steps: self.lattice.steps(state),
                 starts: usize::min(made, self.layers - 1),
+                lane: 0,
             };
-            for begin in (0..steps).step_by(size) {
-                let end = (begin + size).min(steps);
-                match marks.get(end / size * width..).filter(|_| end < steps) {
-                    Some(mark) => self.row.copy_from_slice(&mark[..width]),
-                    None => self.set_end(ahead),
-                }
-                at = self.read_block(ahead, begin..end, at, &mut plan);
+            for (piece, mark) in pieces.iter().zip(marks.chunks_exact(width)) {
+                self.row.copy_from_slice(mark);
+                at = self.read_piece(ahead, piece, at, &mut plan);
             }
             plan
         });
         self.marks = marks;
-        plan.ok_or_else(|| self.blocked(ahead, from))
+        plan
+    }
+
+    /// What the best plan over pieces earns; what lies ahead has been checked.
+    pub(in crate::horizon) fn value_pieces(
+        &mut self,
+        ahead: &Ahead<'_>,
+        from: Origin,
+        pieces: &[Piece<'_>],
+    ) -> Option<Money> {
+        self.set_end(ahead);
+        pieces.iter().rev().for_each(|piece| self.go_back(ahead, piece));
+        self.best(from).map(|(_, v)| Money(v))
+    }
+
+    fn go_back(&mut self, ahead: &Ahead<'_>, piece: &Piece<'_>) {
+        match piece.counter {
+            None => self.sweep(ahead, piece.steps.clone(), |_, _| {}),
+            Some(counter) => self.sweep_counted(ahead, counter, piece.steps.clone(), |_, _| {}),
+        }
     }
 
     /// Works out the value of every state before every step.
@@ -342,7 +421,7 @@ impl Planner {
     }
 
     /// Refuses lists of uneven length and money that might not fit.
-    fn check(&mut self, ahead: &Ahead<'_>) -> Result<(), ExactError> {
+    pub(in crate::horizon) fn check(&mut self, ahead: &Ahead<'_>) -> Result<(), ExactError> {
         let steps = ahead.gains.len();
         let even = |what, got, want| match got {
             0 => Ok(()),
@@ -444,190 +523,4 @@ impl Planner {
         };
         known(value).map(|v| (state, v))
     }
-
-    /// Makes the values of a block again, the row being those behind it, and reads the plan off.
-    fn read_block(
-        &mut self,
-        ahead: &Ahead<'_>,
-        steps: Range<usize>,
-        from: Spot,
-        plan: &mut Plan,
-    ) -> Spot {
-        let (begin, width) = (steps.start, self.row.len());
-        let mut block = std::mem::take(&mut self.block);
-        block.clear();
-        block.resize((steps.len() + 1) * width, 0);
-        block[steps.len() * width..].copy_from_slice(&self.row);
-        self.sweep(ahead, steps.clone(), |t, row| {
-            block[(t - begin) * width..][..width].copy_from_slice(row);
-        });
-        let small = self.small;
-        let mut spot = from;
-        for t in steps {
-            self.rewards.pay(ahead, t, small, &mut self.pay);
-            if self.layers > 1 && self.new_day(ahead, t) {
-                spot.starts = 0;
-            }
-            let next = &block[(t + 1 - begin) * width..][..width];
-            let stays_off = ahead.bands.get(t).is_none_or(|b| b.off);
-            let was_on = spot.level.is_some();
-            spot = self.follow(spot, next, stays_off);
-            let started = !was_on && spot.level.is_some();
-            plan.starts += u32::from(started);
-            spot.starts += usize::from(started && !self.unlimited);
-            plan.states.push(match spot.level {
-                None => self.lattice.off(spot.steps),
-                Some(level) => self.lattice.on(level, spot.steps),
-            });
-        }
-        self.block = block;
-        spot
-    }
-
-    /// Where the best move into a step leads, the step's pay being worked out and the values
-    /// behind it known. The first of the best is taken: off, then levels from the lowest.
-    fn follow(&self, spot: Spot, next: &[i64], may_be_off: bool) -> Spot {
-        let shape = &self.shape;
-        let layer = |starts: usize| &next[starts * shape.width()..][..shape.width()];
-        let steps = usize::from(spot.steps);
-        let top = shape.levels - 1;
-        let (off, levels, starts) = match spot.level.map(usize::from) {
-            None => {
-                let may_start =
-                    steps == shape.off && (self.unlimited || spot.starts + 1 < self.layers);
-                let levels = if may_start { 0..shape.start + 1 } else { 0..0 };
-                (Some((steps + 1).min(shape.off)), levels, true)
-            }
-            Some(l) => {
-                let stops = steps == shape.on && l <= shape.down;
-                (
-                    stops.then_some(1),
-                    l.saturating_sub(shape.down)..(l + shape.up).min(top) + 1,
-                    false,
-                )
-            }
-        };
-        let mut best = (i64::MIN, spot);
-        if let Some(steps) = off.filter(|_| may_be_off) {
-            let to = Spot { level: None, steps: narrow(steps), starts: spot.starts };
-            best = (layer(spot.starts)[steps - 1], to);
-        }
-        let (age, cost) = if starts { (1, shape.cost) } else { ((steps + 1).min(shape.on), 0) };
-        let made = spot.starts + usize::from(starts && !self.unlimited);
-        if !levels.is_empty() {
-            let values = &layer(made)[shape.off + (age - 1) * shape.levels..][..shape.levels];
-            for l in levels {
-                let value = values[l].wrapping_add(self.pay[l]).wrapping_sub(cost);
-                if value > best.0 {
-                    let to =
-                        Spot { level: Some(narrow(l)), steps: narrow(age), starts: spot.starts };
-                    best = (value, to);
-                }
-            }
-        }
-        assert!(best.0 > i64::MIN, "a state of a plan has a move");
-        best.1
-    }
-
-    /// The first step no state of which can be reached.
-    fn blocked(&self, ahead: &Ahead<'_>, from: Origin) -> ExactError {
-        let states = self.lattice.states();
-        let mut here = vec![false; states * self.layers];
-        match from {
-            Origin::At { state, starts } => {
-                here[usize::from(starts).min(self.layers - 1) * states + state.index()] = true;
-            }
-            Origin::Free => here[..states].fill(true),
-        }
-        for t in 0..ahead.gains.len() {
-            let mut next = vec![false; here.len()];
-            let band = ahead.bands.get(t).copied().unwrap_or(Band::ALL);
-            let reset = self.new_day(ahead, t);
-            for i in (0..here.len()).filter(|i| here[*i]) {
-                let made = if reset { 0 } else { i / states };
-                let state = StateId(u16::try_from(i % states).expect("a state's number fits"));
-                for (to, started) in self.lattice.moves(state) {
-                    let layer = made + usize::from(started && !self.unlimited);
-                    if layer < self.layers && band.allows(self.lattice.level(to)) {
-                        next[layer * states + to.index()] = true;
-                    }
-                }
-            }
-            if !next.contains(&true) {
-                return ExactError::NoWay { step: t, at: self.time(ahead, t) };
-            }
-            here = next;
-        }
-        unreachable!("a plan that reaches its last step has a value")
-    }
-}
-
-/// What a step's energy earns at each level.
-#[derive(Debug, Clone)]
-struct Rewards {
-    energies: Vec<Energy>,
-    most: Energy,
-    /// The energies in MWh as fractions over one denominator.
-    parts: Vec<i64>,
-    whole: i64,
-}
-
-impl Rewards {
-    fn new(lattice: &Lattice) -> Self {
-        let energies: Vec<Energy> =
-            lattice.levels().iter().map(|p| p.over(lattice.step())).collect();
-        let mwh = i64::try_from(WATT_SECONDS_PER_MWH).expect("a constant that fits");
-        let common = energies.iter().fold(mwh, |a, e| gcd(a, e.0));
-        Self {
-            most: energies.iter().copied().max().unwrap_or(Energy::ZERO),
-            parts: energies.iter().map(|e| e.0 / common).collect(),
-            whole: mwh / common,
-            energies,
-        }
-    }
-
-    /// Writes what a step pays at each level. `small` promises that products fit.
-    fn pay(&self, ahead: &Ahead<'_>, t: usize, small: bool, into: &mut [i64]) {
-        let gain = ahead.gains[t];
-        match (small, self.whole) {
-            (true, 1) => {
-                let each = into.iter_mut().zip(&self.parts);
-                each.for_each(|(pay, part)| *pay = gain.0.wrapping_mul(*part));
-            }
-            (true, whole) => {
-                let each = into.iter_mut().zip(&self.parts);
-                each.for_each(|(pay, part)| *pay = half_even(gain.0.wrapping_mul(*part), whole));
-            }
-            _ => {
-                let each = into.iter_mut().zip(&self.energies);
-                each.for_each(|(pay, energy)| *pay = gain.of(*energy).0);
-            }
-        }
-        if let Some(awake) = ahead.awake.get(t) {
-            into.iter_mut().for_each(|pay| *pay = pay.wrapping_add(awake.0));
-        }
-        if let Some(band) = ahead.bands.get(t) {
-            for (l, pay) in (0u16..).zip(into) {
-                *pay = if band.allows(Some(l)) { *pay } else { NEVER };
-            }
-        }
-    }
-}
-
-/// Divides to the nearest, halves to even; `n` has 62 bits, `d` is positive.
-fn half_even(n: i64, d: i64) -> i64 {
-    let (q, r) = (n.div_euclid(d), n.rem_euclid(d));
-    match (2 * r).cmp(&d) {
-        std::cmp::Ordering::Less => q,
-        std::cmp::Ordering::Greater => q + 1,
-        std::cmp::Ordering::Equal => q + (q & 1),
-    }
-}
-
-fn narrow(n: usize) -> u16 {
-    u16::try_from(n).expect("levels and steps of a lattice fit 16 bits")
-}
-
-fn gcd(a: i64, b: i64) -> i64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }

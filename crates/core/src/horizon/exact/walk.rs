@@ -1,0 +1,154 @@
+//! Reads a plan off the values, and finds where there is none.
+
+use super::counted::Counter;
+use super::kernel::NEVER;
+use super::{Ahead, Band, ExactError, Origin, Piece, Plan, Planner, StateId};
+
+/// A state while a plan is read off.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spot {
+    pub level: Option<u16>,
+    pub steps: u16,
+    /// Starts of its day, where they are counted.
+    pub starts: usize,
+    /// Where a counter stands, where there is one.
+    pub lane: usize,
+}
+
+impl Planner {
+    /// Makes the values of a piece again, the row being those behind it, and reads the plan off.
+    pub(super) fn read_piece(
+        &mut self,
+        ahead: &Ahead<'_>,
+        piece: &Piece<'_>,
+        from: Spot,
+        plan: &mut Plan,
+    ) -> Spot {
+        let steps = piece.steps.clone();
+        let (begin, mut spot) = (steps.start, from);
+        let lanes = piece.counter.map_or(1, |c| c.end.len());
+        let size = self.row.len() * lanes;
+        let mut block = std::mem::take(&mut self.block);
+        block.resize((steps.len() + 1) * size, 0);
+        let keep = |t: usize, row: &[i64]| block[(t - begin) * size..][..size].copy_from_slice(row);
+        match piece.counter {
+            None => {
+                let mut keep = keep;
+                keep(steps.end, &self.row);
+                self.sweep(ahead, steps.clone(), keep);
+            }
+            Some(counter) => {
+                spot.lane = counter.start;
+                self.sweep_counted(ahead, counter, steps.clone(), keep);
+            }
+        }
+        if let Some(counter) = piece.counter {
+            let place = spot.level.map_or(usize::from(spot.steps) - 1, |l| {
+                self.shape.off + (usize::from(spot.steps) - 1) * self.shape.levels + usize::from(l)
+            });
+            let day = self.layers > 1 && self.new_day(ahead, begin);
+            let layer = if day { 0 } else { spot.starts };
+            let row = &block[(layer * self.shape.width() + place) * lanes..][..lanes];
+            self.edges.push(counter.edge(row));
+        }
+        for t in steps {
+            self.rewards.pay(ahead, t, self.small, &mut self.pay);
+            if self.layers > 1 && self.new_day(ahead, t) {
+                spot.starts = 0;
+            }
+            let next = &block[(t + 1 - begin) * size..][..size];
+            let may_be_off = ahead.bands.get(t).is_none_or(|b| b.off);
+            let was_on = spot.level.is_some();
+            spot = self.follow(spot, next, may_be_off, piece.counter);
+            plan.starts += u32::from(!was_on && spot.level.is_some());
+            plan.states.push(match spot.level {
+                None => self.lattice.off(spot.steps),
+                Some(level) => self.lattice.on(level, spot.steps),
+            });
+        }
+        self.block = block;
+        spot
+    }
+
+    /// Where the best move into a step leads, the step's pay being worked out and the values
+    /// behind it known. The first of the best is taken: off, then levels from the lowest.
+    fn follow(&self, spot: Spot, next: &[i64], may_be_off: bool, count: Option<&Counter>) -> Spot {
+        let shape = &self.shape;
+        let (steps, top) = (usize::from(spot.steps), shape.levels - 1);
+        let (off, levels, starts) = match spot.level.map(usize::from) {
+            None => {
+                let may = steps == shape.off && (self.unlimited || spot.starts + 1 < self.layers);
+                let levels = if may { 0..shape.start + 1 } else { 0..0 };
+                (Some((steps + 1).min(shape.off)), levels, true)
+            }
+            Some(l) => {
+                let stops = steps == shape.on && l <= shape.down;
+                let levels = l.saturating_sub(shape.down)..(l + shape.up).min(top) + 1;
+                (stops.then_some(1), levels, false)
+            }
+        };
+        let (age, cost) = if starts { (1, shape.cost) } else { ((steps + 1).min(shape.on), 0) };
+        let made = spot.starts + usize::from(starts && !self.unlimited);
+        let stay = off.filter(|_| may_be_off).map(|steps| {
+            let to = Spot { level: None, steps: narrow(steps), ..spot };
+            (to, steps - 1, 0)
+        });
+        let run = levels.filter(|l| self.pay[*l] != NEVER).map(|l| {
+            let to = Spot { level: Some(narrow(l)), steps: narrow(age), starts: made, ..spot };
+            (to, shape.off + (age - 1) * shape.levels + l, self.pay[l] - cost)
+        });
+        let mut best = (i64::MIN, spot);
+        for (mut to, place, pay) in stay.into_iter().chain(run) {
+            let mut at = to.starts * shape.width() + place;
+            if let Some(counter) = count {
+                let Some(lane) = counter.after(spot.lane, counter.count(to.level)) else {
+                    continue;
+                };
+                at = at * counter.end.len() + lane;
+                to.lane = lane;
+            }
+            let value = next[at].wrapping_add(pay);
+            if value > best.0 {
+                best = (value, to);
+            }
+        }
+        assert!(best.0 > i64::MIN, "a state of a plan has a move");
+        best.1
+    }
+
+    /// The first step no state of which can be reached.
+    pub(super) fn blocked(&self, ahead: &Ahead<'_>, from: Origin) -> ExactError {
+        let states = self.lattice.states();
+        let mut here = vec![false; states * self.layers];
+        match from {
+            Origin::At { state, starts } => {
+                here[usize::from(starts).min(self.layers - 1) * states + state.index()] = true;
+            }
+            Origin::Free => here[..states].fill(true),
+        }
+        for t in 0..ahead.gains.len() {
+            let mut next = vec![false; here.len()];
+            let band = ahead.bands.get(t).copied().unwrap_or(Band::ALL);
+            let reset = self.new_day(ahead, t);
+            for i in (0..here.len()).filter(|i| here[*i]) {
+                let made = if reset { 0 } else { i / states };
+                let state = StateId(u16::try_from(i % states).expect("a state's number fits"));
+                for (to, started) in self.lattice.moves(state) {
+                    let layer = made + usize::from(started && !self.unlimited);
+                    if layer < self.layers && band.allows(self.lattice.level(to)) {
+                        next[layer * states + to.index()] = true;
+                    }
+                }
+            }
+            if !next.contains(&true) {
+                return ExactError::NoWay { step: t, at: self.time(ahead, t) };
+            }
+            here = next;
+        }
+        unreachable!("a plan that reaches its last step has a value")
+    }
+}
+
+fn narrow(n: usize) -> u16 {
+    u16::try_from(n).expect("levels and steps of a lattice fit 16 bits")
+}

@@ -1,0 +1,278 @@
+//! How much of the possible saving the look-ahead reaches, walk-forward by month, on a lattice.
+//!
+//! `policy_quality FOLDER [KEY=VALUE...]`; the folder holds the test data. Not a test of truth
+//! (that is the back-test with the live engine): a fast way to compare settings.
+
+use headgate_core::fleet::CohortId;
+use headgate_core::horizon::advise::{Adviser, Way};
+use headgate_core::horizon::unit::{Begins, Lattice, StateId, UnitSpec, UnitState};
+use headgate_core::market::{FeedBook, PriceKind, PriceRow, SettlementPoint};
+use headgate_core::site::Ramp;
+use headgate_core::time::{Interval, Span, Time};
+use headgate_core::units::{Money, Power, Price};
+use headgate_feeds::{Market, Options, load_with};
+use headgate_sim::backtest::{Tape, Told};
+use headgate_sim::train::values::Moves;
+use headgate_sim::train::{Order, Settings, train};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+type Rows = BTreeMap<(String, PriceKind), Vec<PriceRow>>;
+
+fn block() -> UnitSpec {
+    let mw = |n: i64| Power(n * 1_000_000);
+    UnitSpec {
+        cohort: CohortId(0),
+        min: mw(40),
+        max: mw(100),
+        start_at: mw(40),
+        ramp_up: Some(Ramp { power: mw(20), per: Span::minutes(15) }),
+        ramp_down: None,
+        min_on: Span::hours(1),
+        min_off: Span::hours(1),
+        start_cost: Money(400_000_000),
+        starts_per_day: None,
+        begins: Begins::Off,
+    }
+}
+
+fn read(rows: &mut Rows, path: &Path, market: &Market, kind: Option<PriceKind>) {
+    let parsed = load_with(path, market, &Options { kind, ..Options::default() }).unwrap();
+    for s in parsed.series {
+        let Some(kind) = s.kind.price_kind() else { continue };
+        rows.entry((s.point.name.clone(), kind)).or_default().extend(s.rows);
+    }
+}
+
+fn tape(rows: &Rows, point: &str, span: Interval, market: &Market, runs: bool) -> Tape {
+    let of = |kind| rows.get(&(point.to_owned(), kind)).cloned().unwrap_or_default();
+    let mut told: BTreeMap<(Time, PriceKind), Vec<PriceRow>> = BTreeMap::new();
+    for kind in [PriceKind::Dispatch, PriceKind::Settlement, PriceKind::DayAhead] {
+        if kind == PriceKind::Dispatch && !runs {
+            continue;
+        }
+        for r in of(kind) {
+            told.entry((r.known_at, kind)).or_default().push(r);
+        }
+    }
+    let settled: Vec<PriceRow> = of(PriceKind::Settlement);
+    Tape {
+        point: SettlementPoint { name: point.to_owned(), kind: String::new() },
+        span,
+        step: if runs { market.dispatch_step } else { market.settle_step },
+        settle_step: market.settle_step,
+        told: told.into_iter().map(|((at, kind), rows)| Told { at, kind, rows }).collect(),
+        settled: settled
+            .into_iter()
+            .filter(|r| r.interval.start >= span.start && r.interval.end <= span.end)
+            .collect(),
+        values: Vec::new(),
+    }
+}
+
+/// Settlement price of each interval of a span, in currency; the value where there is none.
+fn settled(tape: &Tape, span: Interval, value: f64) -> Vec<f64> {
+    let n = (span.length().0 / tape.settle_step.0) as usize;
+    let mut out = vec![value; n];
+    for r in &tape.settled {
+        let i = r.interval.start.since(span.start).0 / tape.settle_step.0;
+        if r.interval.start >= span.start && (i as usize) < n {
+            out[i as usize] = r.price.0 as f64 / 1e6;
+        }
+    }
+    out
+}
+
+fn bound(spec: &UnitSpec, step: Span, prices: &[f64], value: f64) -> f64 {
+    let lattice = Lattice::new(spec, step).unwrap();
+    let moves = Moves::of(&lattice, spec);
+    let mut after = vec![0.0; moves.states()];
+    for p in prices.iter().rev() {
+        let gain = value - p;
+        let of = |s: usize| {
+            let f = |(d, c): &(usize, f64)| gain * moves.energy[*d] - c + after[*d];
+            moves.next[s].iter().map(f).fold(f64::MIN, f64::max)
+        };
+        after = (0..moves.states()).map(of).collect();
+    }
+    after[lattice.off(u16::MAX).index()]
+}
+
+/// Always on from cold and off.
+fn always_on(spec: &UnitSpec, step: Span, prices: &[f64], value: f64) -> f64 {
+    let lattice = Lattice::new(spec, step).unwrap();
+    let mut s = lattice.off(u16::MAX);
+    let mut sum = 0.0;
+    for p in prices {
+        let (to, start) = lattice.moves(s).last().unwrap();
+        s = to;
+        let cost = if start { spec.start_cost.0 as f64 / 1e6 } else { 0.0 };
+        sum += (value - p) * lattice.energy(s).0 as f64 / 3.6e9 - cost;
+    }
+    sum
+}
+
+struct Outcome {
+    profit: f64,
+    starts: u32,
+    ways: [u32; 3],
+}
+
+/// Lives through a tape over spans, each with its adviser; one decision a step, when its first
+/// fresh price is known, acted on for the whole step.
+fn live(tape: &Tape, parts: &[(Interval, &Adviser)], value: Price) -> Vec<Outcome> {
+    let spec = parts[0].1.model().unit;
+    let lattice = Lattice::new(&spec, tape.step).unwrap();
+    let mut unit = UnitState::beginning(&spec);
+    let mut book = FeedBook::default();
+    let mut told = tape.told.iter().peekable();
+    let within = |t: &&Told, end: Time| t.at < end;
+    let money = value.0 as f64 / 1e6;
+    let mut out = Vec::new();
+    for (span, adviser) in parts {
+        let mut sum = Outcome { profit: 0.0, starts: 0, ways: [0; 3] };
+        let prices = settled(tape, *span, money);
+        let mut at = span.start;
+        while let Some(t) = told.next_if(|t| within(t, at)) {
+            book.take(t.kind, &t.rows, t.at);
+        }
+        while at < span.end {
+            let mut advice = None;
+            while let Some(t) = told.next_if(|t| within(t, at + tape.step)) {
+                book.take(t.kind, &t.rows, t.at);
+                if advice.is_none() && t.kind != PriceKind::DayAhead {
+                    let a = adviser.decide(&unit, &book, t.at, value);
+                    sum.ways[a.way as usize] += 1;
+                    if a.way == Way::Table {
+                        advice = Some(a);
+                    }
+                }
+            }
+            let was = unit.power;
+            let power = advice.map_or(was, |a| a.power);
+            if (was > Power::ZERO) != (power > Power::ZERO) {
+                unit.switched_at = at;
+                if power > Power::ZERO {
+                    sum.starts += 1;
+                    sum.profit -= spec.start_cost.0 as f64 / 1e6;
+                }
+            }
+            if was != power {
+                unit.changed_at = at;
+                unit.power = power;
+            }
+            let i = at.since(span.start).0 / tape.settle_step.0;
+            let mwh = power.over(tape.step).0 as f64 / 3.6e9;
+            sum.profit += (money - prices[i as usize]) * mwh;
+            at += tape.step;
+        }
+        out.push(sum);
+    }
+    let _ = (lattice, StateId(0));
+    out
+}
+
+fn time(text: &str) -> Time {
+    // Dates of the tests, in UTC; months begin at 05:00 or 06:00, which does not matter here.
+    let days: [(&str, i64); 7] = [
+        ("2024-01", 19723),
+        ("2024-02", 19754),
+        ("2024-03", 19783),
+        ("2024-04", 19814),
+        ("2024-05", 19844),
+        ("2024-06", 19875),
+        ("2024-07", 19905),
+    ];
+    let day = days.iter().find(|(d, _)| *d == text).unwrap().1;
+    Time::from_seconds(day * 86_400 + 6 * 3600)
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let folder = Path::new(&args[0]);
+    let arg = |key: &str, or: f64| {
+        let found = args.iter().find_map(|a| a.strip_prefix(&format!("{key}=")));
+        found.map_or(or, |v| v.parse().unwrap())
+    };
+    let market = Market::shipped("ercot").unwrap();
+    let mut rows = Rows::new();
+    read(
+        &mut rows,
+        &folder.join("ercot_sced_lmp5_5hubs_2024-01-01_2024-06-30.csv.gz"),
+        &market,
+        None,
+    );
+    read(
+        &mut rows,
+        &folder.join("ercot_rtm_spp15_5hubs_reconstructed_2024-01-01_2024-06-30.csv.gz"),
+        &market,
+        Some(PriceKind::Settlement),
+    );
+    read(&mut rows, Path::new("/tmp/hg/dam.csv"), &market, Some(PriceKind::DayAhead));
+    let offsets: Vec<(Time, Span)> = std::fs::read_to_string("/tmp/hg/offsets.csv")
+        .unwrap()
+        .lines()
+        .map(|l| {
+            let (a, b) = l.split_once(',').unwrap();
+            (Time::from_seconds(a.parse().unwrap()), Span::seconds(b.parse().unwrap()))
+        })
+        .collect();
+    let whole = Interval { start: time("2024-01"), end: time("2024-07") };
+    let hubs = ["HB_HOUSTON", "HB_NORTH", "HB_SOUTH", "HB_WEST", "HB_PAN"];
+    let tapes: Vec<Tape> = hubs.iter().map(|h| tape(&rows, h, whole, &market, true)).collect();
+    let d = Settings::default();
+    let settings = Settings {
+        ridge: arg("ridge", d.ridge),
+        rounds: arg("rounds", d.rounds as f64) as usize,
+        folds: arg("folds", d.folds as f64) as usize,
+        lambda: arg("lambda", d.lambda),
+        cap: arg("cap", d.cap),
+        clip: arg("clip", d.clip),
+        ..d
+    };
+    let spec = block();
+    let months = ["2024-03", "2024-04", "2024-05", "2024-06", "2024-07"];
+    let mut all = Vec::new();
+    for usd in [40, 60] {
+        let value = Price(usd * 1_000_000);
+        let began = std::time::Instant::now();
+        let advisers: Vec<(Interval, Adviser)> = months
+            .windows(2)
+            .map(|m| {
+                let order = Order {
+                    unit: spec,
+                    value,
+                    span: Interval { start: whole.start, end: time(m[0]) },
+                    offsets: offsets.clone(),
+                    settings,
+                };
+                let model = train(&tapes, &order).unwrap();
+                let span = Interval { start: time(m[0]), end: time(m[1]) };
+                (span, Adviser::new(model).unwrap())
+            })
+            .collect();
+        eprintln!("value {usd}: trained in {:.1} s", began.elapsed().as_secs_f64());
+        for hub in ["HB_WEST", "HB_HOUSTON", "HB_PAN", "HB_NORTH", "HB_SOUTH"] {
+            let tape = &tapes[hubs.iter().position(|h| *h == hub).unwrap()];
+            let parts: Vec<(Interval, &Adviser)> = advisers.iter().map(|(s, a)| (*s, a)).collect();
+            let test = Interval { start: parts[0].0.start, end: parts[3].0.end };
+            let money = usd as f64;
+            let prices = settled(tape, test, money);
+            let best = bound(&spec, tape.settle_step, &prices, money);
+            let on = always_on(&spec, tape.settle_step, &prices, money);
+            let outcome = live(tape, &parts, value);
+            let profit: f64 = outcome.iter().map(|o| o.profit).sum();
+            let starts: u32 = outcome.iter().map(|o| o.starts).sum();
+            let ways: Vec<u32> = (0..3).map(|w| outcome.iter().map(|o| o.ways[w]).sum()).collect();
+            let capture = 100.0 * (profit - on) / (best - on);
+            println!(
+                "{hub} {usd}: capture {capture:.2} starts {starts} saving {:.3}M ways {ways:?}",
+                (best - on) / 1e6
+            );
+            if ["HB_WEST", "HB_HOUSTON", "HB_PAN"].contains(&hub) {
+                all.push(capture);
+            }
+        }
+    }
+    println!("mean of six: {:.3}", all.iter().sum::<f64>() / all.len() as f64);
+}
