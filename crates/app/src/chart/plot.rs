@@ -18,8 +18,7 @@ const FOOT: f64 = 30.0;
 const LABELS_APART: f64 = 15.0;
 /// Values that a logarithmic axis may label, either side of zero.
 const DECADES: [f64; 13] = [
-    10.0, 20.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0, 20_000.0, 5.0,
-    1.0,
+    10.0, 20.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0, 20_000.0, 5.0, 1.0,
 ];
 
 /// How values become heights.
@@ -139,9 +138,10 @@ struct Rise {
 impl Rise {
     fn of(panel: &Panel, top: f64) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        let own = panel.traces.iter().flat_map(|t| {
-            t.points.iter().filter_map(|(_, y)| *y).chain(t.lows.iter().copied())
-        });
+        let own = panel
+            .traces
+            .iter()
+            .flat_map(|t| t.points.iter().filter_map(|(_, y)| *y).chain(t.lows.iter().copied()));
         for v in own.chain(panel.marks.iter().map(|m| m.at)).filter(|v| v.is_finite()) {
             (low, high) = (low.min(v), high.max(v));
         }

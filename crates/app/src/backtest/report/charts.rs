@@ -157,8 +157,7 @@ fn power_panel(c: &Comparison, row: &Scored, zone: &TimeZone, fine: bool, height
     let (own, hindsight, unit) = if fine {
         (held(powers(&row.statement)), held(powers(&c.best)), "power, MW")
     } else {
-        let (own, best) =
-            (Days::of(zone, powers(&row.statement)), Days::of(zone, powers(&c.best)));
+        let (own, best) = (Days::of(zone, powers(&row.statement)), Days::of(zone, powers(&c.best)));
         (own.points(&own.mean), best.points(&best.mean), "power, MW, mean of the day")
     };
     let mut traces = vec![Trace::new(name, POWER_PALE, Look::Area, own)];
@@ -394,9 +393,8 @@ pub fn latency(studies: &Studies) -> String {
     let names: Vec<Name> =
         studies.lags.first().map_or(Vec::new(), |(_, row)| row.iter().map(|c| c.0).collect());
     let trace = |(i, name): (usize, &Name)| {
-        let points = studies.lags.iter().map(|(lag, row)| {
-            (minutes(lag), row[i].1.map(|c| c * 100.0))
-        });
+        let points =
+            studies.lags.iter().map(|(lag, row)| (minutes(lag), row[i].1.map(|c| c * 100.0)));
         Trace::new(title(*name), colour(*name), Look::Dots, points.collect())
     };
     let panel = Panel {
@@ -453,13 +451,15 @@ pub fn worth(case: &Case, studies: &Studies) -> String {
     let ends = (studies.worths.first(), studies.worths.last());
     let x = ends.0.zip(ends.1).map_or((0.0, 1.0), |(a, b)| (percent(a) - 1.0, percent(b) + 1.0));
     let x_unit = "of what the work is worth now".into();
-    draw("Profit by the work's value", &Plot { x, labels: labels.collect(), x_unit, panels: vec![panel] })
+    draw(
+        "Profit by the work's value",
+        &Plot { x, labels: labels.collect(), x_unit, panels: vec![panel] },
+    )
 }
 
 /// Profit of one fixed strike after the other.
 pub fn strikes(case: &Case, c: &Comparison, studies: &Studies) -> String {
-    let points: Points =
-        studies.strikes.iter().map(|s| (usd(s.0.0), Some(usd(s.1.0)))).collect();
+    let points: Points = studies.strikes.iter().map(|s| (usd(s.0.0), Some(usd(s.1.0)))).collect();
     let profit = |s: &Statement| usd(s.account.profit);
     let mark = |name: Name, s: &Statement| Mark {
         at: profit(s),

@@ -95,7 +95,7 @@ fn ladders(
     let mut found = vec![None; starts.len()];
     let mut last: Option<Decision> = None;
     let (site, tape) = (&case.loaded.site, &case.tape);
-    case.live_as(site, tape, rule, case.options.lag, &mut |stamped, step| {
+    case.live_as(site, tape, rule, case.lag, &mut |stamped, step| {
         while let Some((_, i)) = due.next_if(|(t, _)| *t <= stamped.at) {
             found[i] = last.clone();
         }

@@ -151,9 +151,9 @@ impl Page<'_> {
              <h1>Back-test</h1><p class=\"site\">{name} at {point}</p>\n<dl>\
              <dt>Span</dt><dd>{from} to {to} <small>{zone}</small></dd>"
         ));
-        let lag = match case.options.lag.0 {
+        let lag = match case.lag.0 {
             0 => String::new(),
-            _ => format!(", told {} late", case.options.lag),
+            _ => format!(", told {} late", case.lag),
         };
         self.put(&format!(
             "<dt>Intervals</dt><dd>{} of {}, decisions by {}{lag}</dd>\
@@ -276,14 +276,10 @@ impl Page<'_> {
         };
         let svg = charts::close_up(case, c, row, &self.zone, first.worst);
         self.figure("Around the costliest.", "As it was decided on, run by run.", &svg);
-        let head =
-            ["Spell", "Lost", "Worst interval", "Price then", "Drew, MW", "Hindsight, MW"];
+        let head = ["Spell", "Lost", "Worst interval", "Price then", "Drew, MW", "Hindsight, MW"];
         let cells = |m: &Miss| {
-            let spell = format!(
-                "{}, {} min",
-                self.day(m.span.start),
-                m.span.length().as_seconds() / 60
-            );
+            let spell =
+                format!("{}, {} min", self.day(m.span.start), m.span.length().as_seconds() / 60);
             let worst = local(&self.zone, m.worst.start).strftime("%H:%M").to_string();
             let power = (mw(m.power.0), mw(m.power.1));
             (false, vec![spell, whole(m.lost.0), worst, price(m.price), power.0, power.1])
@@ -312,8 +308,10 @@ impl Page<'_> {
     }
 
     fn latency(&mut self) {
-        let Some((_, first)) = self.studies.lags.first() else { return };
-        if first.is_empty() {
+        let first = self.studies.lags.first();
+        let names: Vec<Name> =
+            first.map_or(Vec::new(), |(_, row)| row.iter().map(|c| c.0).collect());
+        if names.is_empty() {
             return;
         }
         self.put("<h2>Told late</h2>");
@@ -322,7 +320,7 @@ impl Page<'_> {
                     must fall from left to right.";
         self.figure("Latency ladder.", text, &svg);
         let mut head = vec!["Told late"];
-        head.extend(first.iter().map(|(name, _)| title(*name)));
+        head.extend(names.iter().map(|name| title(*name)));
         let rows: Vec<_> = self
             .studies
             .lags

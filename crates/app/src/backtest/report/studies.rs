@@ -56,8 +56,7 @@ struct Job<'a> {
 /// # Errors
 /// When a run fails or breaks the physics of the site.
 pub fn work_out(case: &Case, main: &Comparison) -> Result<Studies, CompareError> {
-    let causal: Vec<Chosen> =
-        case.chosen.iter().copied().filter(|c| c.rule.is_some()).collect();
+    let causal: Vec<Chosen> = case.chosen.iter().copied().filter(|c| c.rule.is_some()).collect();
     let deciding: Vec<Chosen> =
         causal.iter().copied().filter(|c| c.name != Name::AlwaysOn).collect();
     Ok(Studies {
@@ -87,7 +86,7 @@ fn lags(
     deciding: &[Chosen],
 ) -> Result<Vec<(Span, Vec<Captured>)>, CompareError> {
     let (site, tape) = (&case.loaded.site, &case.tape);
-    let spans = LAGS.map(|m| Span::minutes(m) + case.options.lag);
+    let spans = LAGS.map(|m| Span::minutes(m) + case.lag);
     let jobs: Vec<Job<'_>> = spans
         .iter()
         .flat_map(|lag| deciding.iter().map(|c| Job { site, tape, chosen: *c, lag: *lag }))
@@ -105,7 +104,7 @@ fn worths(case: &Case, deciding: &[Chosen]) -> Result<Vec<Worth>, CompareError> 
     let always = Chosen { name: Name::AlwaysOn, rule: Some(PolicyRule::AlwaysOn) };
     let tried = [&[always], deciding].concat();
     let changed: Vec<(Site, Tape)> = WORTHS.iter().map(|p| at_worth(case, *p)).collect();
-    let lag = case.options.lag;
+    let lag = case.lag;
     let jobs: Vec<Job<'_>> = changed
         .iter()
         .flat_map(|(site, tape)| tried.iter().map(move |c| Job { site, tape, chosen: *c, lag }))
@@ -115,9 +114,11 @@ fn worths(case: &Case, deciding: &[Chosen]) -> Result<Vec<Worth>, CompareError> 
     for ((row, (site, tape)), percent) in done.chunks(tried.len()).zip(&changed).zip(WORTHS) {
         let units = &case.loaded.units;
         let best = Trial { site, units, tape }.hindsight()?.statement;
-        let scored = tried.iter().zip(row).skip(1).map(|(c, s)| {
-            (c.name, Money(s.account.profit), capture(s, &row[0], &best))
-        });
+        let scored = tried
+            .iter()
+            .zip(row)
+            .skip(1)
+            .map(|(c, s)| (c.name, Money(s.account.profit), capture(s, &row[0], &best)));
         out.push(Worth {
             percent,
             always_on: Money(row[0].account.profit),
@@ -150,9 +151,8 @@ fn strikes(
     main: &Comparison,
 ) -> Result<Vec<(Price, Money, Option<f64>, u64)>, CompareError> {
     let (site, tape) = (&case.loaded.site, &case.tape);
-    let at = |p: &i64| {
-        Price(to_i64(div_half_even(i128::from(case.breakeven.0) * i128::from(*p), 100)))
-    };
+    let at =
+        |p: &i64| Price(to_i64(div_half_even(i128::from(case.breakeven.0) * i128::from(*p), 100)));
     let mut prices: Vec<Price> = STRIKES.iter().map(at).collect();
     prices.push(case.strike.0);
     prices.sort_unstable();
@@ -160,7 +160,7 @@ fn strikes(
     let job = |p: &Price| {
         let rule = Some(PolicyRule::FixedStrike(*p));
         let chosen = Chosen { name: Name::FixedStrike, rule };
-        Job { site, tape, chosen, lag: case.options.lag }
+        Job { site, tape, chosen, lag: case.lag }
     };
     let jobs: Vec<Job<'_>> = prices.iter().map(job).collect();
     let done = all(case, &jobs)?;
