@@ -6,12 +6,13 @@
 //! its example takes `CASE MACHINES`, prints the seconds of one step, and makes that step inside a
 //! function `measured` that is never inlined. `dispatch` and `prove` measure the running program
 //! against a simulated farm; goals that were missed make the task fail. `import` puts a year of
-//! prices into the store, beside pandas.
+//! prices into the store, beside pandas. `sweep` works off a thousand site-years.
 
 mod dispatch;
 mod farm;
 mod import;
 mod prove;
+mod sweep;
 
 use crate::budget::{self, Budget};
 use crate::process::{self, Show};
@@ -23,7 +24,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// All benchmarks.
-pub const NAMES: [&str; 6] = ["day", "dispatch", "import", "journal", "prove", "step"];
+pub const NAMES: [&str; 7] = ["day", "dispatch", "import", "journal", "prove", "step", "sweep"];
 
 /// Longest time one benchmark may take.
 const BENCH_MAX: Duration = Duration::from_secs(20 * 60);
@@ -47,6 +48,7 @@ pub fn task(args: &[&str]) -> Result<bool> {
         "import" => import::run(&target)?,
         "prove" => prove::run(&target)?,
         "step" => step(&target)?,
+        "sweep" => sweep::run(&target)?,
         other => bail!("`{other}` is no benchmark; there are {}", NAMES.join(", ")),
     };
     if json {
@@ -173,7 +175,7 @@ mod tests {
         let error = task(&["nap"]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "`nap` is no benchmark; there are day, dispatch, import, journal, prove, step"
+            "`nap` is no benchmark; there are day, dispatch, import, journal, prove, step, sweep"
         );
     }
 }

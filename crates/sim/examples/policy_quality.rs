@@ -143,7 +143,7 @@ fn live(tape: &Tape, parts: &[(Interval, &Adviser)], value: Price) -> Vec<Outcom
                 if advice.is_none() && t.kind != PriceKind::DayAhead {
                     let a = adviser.decide(&unit, &book, t.at, value);
                     sum.ways[a.way as usize] += 1;
-                    if a.way == Way::Table {
+                    if a.way != Way::Hold {
                         advice = Some(a);
                     }
                 }
@@ -228,34 +228,52 @@ fn main() {
         lambda: arg("lambda", d.lambda),
         cap: arg("cap", d.cap),
         clip: arg("clip", d.clip),
+        focus: arg("focus", d.focus),
+        beside: arg("beside", d.beside),
+        shift: arg("shift", d.shift),
+        band_late: arg("band_late", d.band_late as f64) as usize,
         ..d
     };
     let spec = block();
-    let months = ["2024-03", "2024-04", "2024-05", "2024-06", "2024-07"];
-    let mut all = Vec::new();
-    for usd in [40, 60] {
+    let loo = arg("loo", 0.0) > 0.0;
+    let months: Vec<&str> =
+        ["2024-01", "2024-02", "2024-03", "2024-04", "2024-05", "2024-06", "2024-07"]
+            [if loo { 0 } else { 2 }..]
+            .to_vec();
+    let one = |usd: i64| {
         let value = Price(usd * 1_000_000);
-        let began = std::time::Instant::now();
         let advisers: Vec<(Interval, Adviser)> = months
             .windows(2)
             .map(|m| {
-                let order = Order {
-                    unit: spec,
-                    value,
-                    span: Interval { start: whole.start, end: time(m[0]) },
-                    offsets: offsets.clone(),
-                    settings,
-                };
-                let model = train(&tapes, &order).unwrap();
+                let mut used: Vec<Tape> = Vec::new();
+                for t in &tapes {
+                    used.push(Tape {
+                        span: Interval { start: whole.start, end: time(m[0]) },
+                        ..t.clone()
+                    });
+                    if loo {
+                        used.push(Tape {
+                            span: Interval { start: time(m[1]), end: whole.end },
+                            ..t.clone()
+                        });
+                    }
+                }
+                used.retain(|t| t.span.length().0 > 0);
+                let order =
+                    Order { unit: spec, value, span: whole, offsets: offsets.clone(), settings };
+                let mut model = train(&used, &order).unwrap();
+                if arg("bands", 0.0) > 0.0 {
+                    model.tables.clear();
+                }
                 let span = Interval { start: time(m[0]), end: time(m[1]) };
                 (span, Adviser::new(model).unwrap())
             })
             .collect();
-        eprintln!("value {usd}: trained in {:.1} s", began.elapsed().as_secs_f64());
+        let parts: Vec<(Interval, &Adviser)> = advisers.iter().map(|(s, a)| (*s, a)).collect();
+        let mut lines = Vec::new();
         for hub in ["HB_WEST", "HB_HOUSTON", "HB_PAN", "HB_NORTH", "HB_SOUTH"] {
             let tape = &tapes[hubs.iter().position(|h| *h == hub).unwrap()];
-            let parts: Vec<(Interval, &Adviser)> = advisers.iter().map(|(s, a)| (*s, a)).collect();
-            let test = Interval { start: parts[0].0.start, end: parts[3].0.end };
+            let test = Interval { start: parts[0].0.start, end: parts[parts.len() - 1].0.end };
             let money = usd as f64;
             let prices = settled(tape, test, money);
             let best = bound(&spec, tape.settle_step, &prices, money);
@@ -263,16 +281,28 @@ fn main() {
             let outcome = live(tape, &parts, value);
             let profit: f64 = outcome.iter().map(|o| o.profit).sum();
             let starts: u32 = outcome.iter().map(|o| o.starts).sum();
-            let ways: Vec<u32> = (0..3).map(|w| outcome.iter().map(|o| o.ways[w]).sum()).collect();
-            let capture = 100.0 * (profit - on) / (best - on);
-            println!(
-                "{hub} {usd}: capture {capture:.2} starts {starts} saving {:.3}M ways {ways:?}",
-                (best - on) / 1e6
-            );
-            if ["HB_WEST", "HB_HOUSTON", "HB_PAN"].contains(&hub) {
-                all.push(capture);
+            lines.push((hub, usd, 100.0 * (profit - on) / (best - on), starts, (best - on) / 1e6));
+        }
+        lines
+    };
+    let lines = std::thread::scope(|s| {
+        let forty = s.spawn(|| one(40));
+        let mut rest = one(60);
+        let mut lines = forty.join().unwrap();
+        lines.append(&mut rest);
+        lines
+    });
+    let mut sums = [(0.0, 0.0); 2];
+    let mut text = String::new();
+    for (hub, usd, capture, starts, saving) in lines {
+        text += &format!("{}{usd} {capture:.2}({starts},{saving:.2}) ", &hub[3..4]);
+        let six = ["HB_WEST", "HB_HOUSTON", "HB_PAN"].contains(&hub);
+        for (i, s) in sums.iter_mut().enumerate() {
+            if i == 1 || six {
+                *s = (s.0 + capture, s.1 + 1.0);
             }
         }
     }
-    println!("mean of six: {:.3}", all.iter().sum::<f64>() / all.len() as f64);
+    println!("{text}");
+    println!("{:?} six {:.3} ten {:.3}", &args[1..], sums[0].0 / sums[0].1, sums[1].0 / sums[1].1);
 }

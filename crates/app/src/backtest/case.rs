@@ -6,6 +6,7 @@ use crate::config::{HashpriceSource, Loaded};
 use crate::prices::moment;
 use crate::run::Refused;
 use crate::site_files::load_site;
+use crate::train::Pool;
 use crate::values::{self, Fetching};
 use anyhow::bail;
 use headgate_core::event::{Event, Hashprice};
@@ -69,6 +70,9 @@ impl Case {
         let breakeven = breakeven(&loaded, first)?;
         let strike = strike(args, &loaded, breakeven)?;
         let chosen = chosen(&args.policies, strike.0);
+        let ahead = chosen.iter().any(|c| c.name == Name::LookAhead);
+        let models =
+            if ahead { models(args, &loaded, &market, span, &mut notes)? } else { Vec::new() };
         let files = args.prices.clone();
         notes.extend(resale_elsewhere(&loaded));
         let mut case = Self {
@@ -80,7 +84,7 @@ impl Case {
             strike,
             breakeven,
             lag,
-            models: Vec::new(),
+            models,
             files,
             notes,
         };
@@ -134,8 +138,53 @@ impl Case {
     }
 }
 
+/// What looking ahead goes by: trained anew each month, a file, the site's own file, or nothing.
+fn models(
+    args: &BacktestArgs,
+    loaded: &Loaded,
+    market: &Market,
+    span: Interval,
+    notes: &mut Vec<String>,
+) -> anyhow::Result<Vec<Dated>> {
+    if args.walk_forward.is_some() {
+        let pool = Pool::read(&args.prices, loaded, market, args.alone)?;
+        let mut tell = |from: Time| tracing::info!("training for what begins at {from}");
+        let dated = pool.walk_forward(loaded, market, span, &mut tell)?;
+        let first = dated.first().map_or(span.end, |d| d.from);
+        if first > span.start {
+            notes.push(format!(
+                "too little precedes what lies before {first}: look_ahead plans there without a \
+                 model"
+            ));
+        }
+        return Ok(dated);
+    }
+    let dated = match &args.model {
+        Some(path) => crate::model::dated(path, loaded)?,
+        None => crate::model::of_site(loaded)?,
+    };
+    if dated.is_empty() {
+        notes.push(
+            "look_ahead has no model: it plans on the expected path; train one with `headgate \
+             train`, or let --walk-forward month do it"
+                .into(),
+        );
+    }
+    for one in dated.iter().flat_map(|d| &d.models) {
+        let trained = one.model.trained.span;
+        if trained.end > span.start {
+            notes.push(format!(
+                "the model was trained on {} to {}, which the back-test overlaps: its capture is \
+                 no evidence",
+                trained.start, trained.end
+            ));
+        }
+    }
+    Ok(dated)
+}
+
 /// Every hash price that counts in a span; the last one before it among them.
-fn hashprices(loaded: &Loaded, span: Interval) -> anyhow::Result<Vec<Hashprice>> {
+pub fn hashprices(loaded: &Loaded, span: Interval) -> anyhow::Result<Vec<Hashprice>> {
     if matches!(loaded.hashprice, HashpriceSource::Address { .. }) {
         bail!(Refused(
             "a back-test needs recorded hash prices, and [value] fetches the present one: give \

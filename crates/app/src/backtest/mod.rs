@@ -1,10 +1,12 @@
 //! `headgate backtest`: recorded prices lived through by the live engine under every policy.
 
-mod case;
+pub mod case;
 mod print;
-mod read;
+pub mod read;
 mod report;
 mod trace;
+
+pub use case::hashprices;
 
 use crate::cli::{BacktestArgs, Format, exit};
 use crate::run::Refused;

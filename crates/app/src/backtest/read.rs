@@ -67,6 +67,56 @@ pub fn book(specs: &[String], loaded: &Loaded, market: &Market) -> anyhow::Resul
     Ok(Recorded { book, notes })
 }
 
+/// Books of the other points in the same files that are told of in the same ways as the site's
+/// own, in the files' order; those whose prices contradict each other are left out.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn others(
+    specs: &[String],
+    loaded: &Loaded,
+    market: &Market,
+    own: &Prices,
+) -> anyhow::Result<Vec<Book>> {
+    let mut files = Vec::new();
+    for spec in specs {
+        let PriceSpec { file, column, .. } = PriceSpec::of(spec);
+        let options = Options { column, ..Options::default() };
+        match load_with(Path::new(file), market, &options) {
+            Ok(parsed) => files.push(parsed),
+            // A file without names holds the site's own point; one too large to be read whole is
+            // read for that alone.
+            Err(e) => tracing::info!("only {} is read of {file}: {e}", loaded.site.point.name),
+        }
+    }
+    let has = |p: &Prices| [p.dispatch.is_empty(), p.settlement.is_empty(), p.day_ahead.is_empty()];
+    let mut names = BTreeSet::new();
+    for series in files.iter().flat_map(|f| &f.series) {
+        if series.point.name != loaded.site.point.name && !series.point.name.is_empty() {
+            names.insert(series.point.name.clone());
+        }
+    }
+    let mut books = Vec::new();
+    for name in names {
+        let point = SettlementPoint { name, kind: String::new() };
+        let own_files: Vec<Parsed> = files
+            .iter()
+            .filter(|f| !f.series.is_empty())
+            .map(|f| {
+                let series = f.series.iter().filter(|s| s.point.name == point.name).cloned();
+                Parsed { series: series.collect(), ..f.clone() }
+            })
+            .collect();
+        let Ok(mut prices) = joined(&own_files, &point, &mut Vec::new()) else { continue };
+        one_price(&mut prices, market, &mut Vec::new());
+        let fits = prices.settlement.iter().all(|r| r.interval.length() == market.settle_step);
+        if fits && has(&prices) == has(own) {
+            books.push(Book::new(point, market.dispatch_step, market.settle_step, prices));
+        }
+    }
+    Ok(books)
+}
+
 fn other_points(error: &anyhow::Error) -> bool {
     error.downcast_ref::<FeedError>().is_some_and(FeedError::is_other_points)
 }

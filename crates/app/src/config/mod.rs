@@ -20,10 +20,11 @@ mod unit;
 pub mod units;
 mod worth;
 
-pub use error::{ConfigError, ProblemKind};
-pub use file::ConfigFile;
+pub use error::{ConfigError, Problem, ProblemKind};
+pub use file::{ConfigFile, Document};
+pub use raw::{Pair, Spanned};
 pub use resolve::resolve;
-pub use unit::{Date, Text};
+pub use unit::{Date, In, Text};
 
 use headgate_core::event::Hashprice;
 use headgate_core::horizon::unit::UnitSpec;

@@ -3,7 +3,7 @@
 use crate::common::{headgate, run};
 
 /// Every command with a help text of its own.
-const COMMANDS: [&[&str]; 22] = [
+const COMMANDS: [&[&str]; 23] = [
     &[],
     &["demo"],
     &["run"],
@@ -16,6 +16,7 @@ const COMMANDS: [&[&str]; 22] = [
     &["replay"],
     &["settle"],
     &["backtest"],
+    &["sweep"],
     &["prices"],
     &["prices", "import"],
     &["prices", "show"],

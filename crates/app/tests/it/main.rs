@@ -16,4 +16,5 @@ mod prices_cli;
 mod real;
 mod replay;
 mod settle;
+mod sweep;
 mod worth;

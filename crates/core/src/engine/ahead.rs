@@ -88,9 +88,11 @@ impl Engine {
         }
     }
 
-    /// The models the cohorts look ahead with.
-    pub fn advisers(&self) -> impl Iterator<Item = (CohortId, &Adviser)> {
-        self.advisers.iter().map(|(c, a)| (*c, &**a))
+    /// Whether these are the models it looks ahead with.
+    #[must_use]
+    pub fn looks_ahead_with(&self, models: &[CohortModel]) -> bool {
+        let known = self.advisers.iter().map(|(c, a)| (*c, a.model()));
+        known.eq(models.iter().map(|m| (m.cohort, &m.model)))
     }
 
     /// What is advised for each cohort, `None` where nothing looks ahead for it; empty under

@@ -6,6 +6,7 @@
 mod ahead;
 mod decide;
 mod intake;
+mod outlook;
 mod units;
 mod view;
 mod wake;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+pub use outlook::{CohortOutlook, Outlook, OutlookError};
 pub use units::NO_DRIVER;
 
 /// What one step led to.

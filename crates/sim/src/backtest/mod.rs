@@ -27,6 +27,6 @@ pub use compare::{
     capture,
 };
 pub use hindsight::{Hindsight, HindsightError, hindsight};
-pub use run::{Dated, OnStep, Policy, Run, RunError, RunOptions, Segment, run};
+pub use run::{Dated, OnStep, Policy, Run, RunError, RunOptions, Segment, engine_after, run};
 pub use scene::LOTS_MAX;
 pub use tape::{Tape, Told};

@@ -126,6 +126,23 @@ pub fn run(
     }
 }
 
+/// Lives through a tape under the site's own rule and hands over the engine as it is then.
+///
+/// # Errors
+/// [`RunError`] when the site cannot be simulated.
+pub fn engine_after(
+    site: &Site,
+    units: &[UnitSpec],
+    tape: &Tape,
+    options: RunOptions<'_>,
+) -> Result<Engine, RunError> {
+    let scene = Scene::new(site, units, tape)?;
+    let mut nothing = |_: &Stamped, _: &Step| {};
+    let mut life = Life::new(&scene, tape, options, &mut nothing);
+    life.pass();
+    Ok(life.engine)
+}
+
 /// One run under way.
 struct Life<'a> {
     scene: &'a Scene,
@@ -157,6 +174,12 @@ impl<'a> Life<'a> {
     }
 
     fn live(mut self) -> Run {
+        self.pass();
+        self.drawn.finish(self.steps)
+    }
+
+    /// Lets the whole span pass.
+    fn pass(&mut self) {
         let (tape, scene) = (self.tape, self.scene);
         self.tell(Event::Started { version: env!("CARGO_PKG_VERSION").into(), epoch: 1 });
         let mut values = tape.values.iter().peekable();
@@ -193,7 +216,6 @@ impl<'a> Life<'a> {
                 self.tell(Event::Tick);
             }
         }
-        self.drawn.finish(self.steps)
     }
 
     /// Tells the configuration, with the models in force now.

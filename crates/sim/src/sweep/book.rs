@@ -68,6 +68,11 @@ impl Book {
         Self { point, settle_step, step, prices, settled }
     }
 
+    /// A book whose settled prices are given, and not worked out.
+    pub(super) fn with_settled(&self, prices: Prices, settled: Vec<PriceRow>) -> Self {
+        Self { point: self.point.clone(), prices, settled, ..*self }
+    }
+
     /// Where.
     #[must_use]
     pub fn point(&self) -> &SettlementPoint {
@@ -97,6 +102,19 @@ impl Book {
             due = row.interval.end;
         }
         (due < span.end).then(|| Interval::starting(due, self.settle_step))
+    }
+
+    /// The parts of a span in which every interval has a settled price, in order.
+    #[must_use]
+    pub fn pieces(&self, span: Interval) -> Vec<Interval> {
+        let mut all: Vec<Interval> = Vec::new();
+        for row in within(&self.settled, span).iter().filter(|r| r.interval.end <= span.end) {
+            match all.last_mut() {
+                Some(last) if last.end == row.interval.start => last.end = row.interval.end,
+                _ => all.push(row.interval),
+            }
+        }
+        all
     }
 
     /// Whether a day can be lived through again: every interval settled, and told by whichever
@@ -196,4 +214,56 @@ fn settled(prices: &Prices, step: Span) -> Vec<PriceRow> {
     all.extend(made);
     all.sort_by_key(|r| r.interval.start);
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{DAY, day, ercot};
+    use super::*;
+    use headgate_core::units::Price;
+
+    #[test]
+    fn a_tape_holds_its_span_and_tells_history_at_its_beginning() {
+        let book = ercot(10);
+        let span = Interval { start: day(8), end: day(9) };
+        let tape = book.tape(span, &[]).unwrap();
+        assert_eq!((tape.settled.len(), tape.step), (96, Span::minutes(5)));
+        assert_eq!(tape.settled[0].interval.start, span.start);
+        let early = tape.told.iter().take_while(|t| t.at == span.start).count();
+        assert_eq!(early, 3, "one batch of each kind");
+        assert!(tape.told.is_sorted_by_key(|t| (t.at, t.kind)));
+        for told in &tape.told {
+            assert!(told.at >= span.start && told.at < span.end);
+            assert!(told.rows.iter().all(|r| r.known_at <= told.at));
+            assert!(told.rows.iter().all(|r| r.known_at == told.at || told.at == span.start));
+        }
+    }
+
+    #[test]
+    fn what_was_not_published_is_the_mean_of_its_runs() {
+        let mut prices = ercot(2).prices().clone();
+        let published = prices.settlement.remove(10);
+        let book = Book::new(ercot(1).point().clone(), Span::minutes(5), Span::minutes(15), prices);
+        assert_eq!(book.gap(Interval { start: day(0), end: day(2) }), None);
+        let row = book.settled()[10];
+        assert_eq!((row.interval, row.known_at), (published.interval, published.interval.end));
+        assert_ne!(row.price, Price(0));
+    }
+
+    #[test]
+    fn a_gap_is_named_and_its_day_is_not_whole() {
+        let mut prices = ercot(3).prices().clone();
+        prices.settlement.remove(100);
+        prices.dispatch.clear();
+        let point = ercot(1).point().clone();
+        let book = Book::new(point, Span::minutes(5), Span::minutes(15), prices);
+        let span = Interval { start: day(0), end: day(3) };
+        assert_eq!(
+            book.tape(span, &[]).unwrap_err().to_string(),
+            "neither a settlement price nor a dispatch run covers \
+             [2024-01-02T01:00:00Z, 2024-01-02T01:15:00Z)"
+        );
+        let whole = |n| book.is_whole(Interval::starting(day(n), DAY));
+        assert_eq!([whole(0), whole(1), whole(2)], [true, false, true]);
+    }
 }

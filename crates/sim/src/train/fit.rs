@@ -1,10 +1,10 @@
 //! Fitted value iteration: what states are worth as a function of what is known.
 
-use super::columns::Columns;
-use super::ridge::{Gram, ROWS_AT_ONCE};
+use super::columns::{Columns, Scale, Sparse};
+use super::ridge::{Factor, Gram};
 use super::rows::Steps;
 use super::values::{Chooser, Moves, Valuation, backward};
-use headgate_core::horizon::features::{Features, Knowledge};
+use headgate_core::horizon::features::{Feature, Features, Knowledge, UNIT};
 use headgate_core::horizon::model::Anchors;
 use headgate_core::horizon::unit::{Lattice, StateId, UnitSpec};
 use headgate_core::time::SECOND;
@@ -25,11 +25,30 @@ pub struct Settings {
     /// Largest difference of worth, as money lost or won at one scale's distance from the value,
     /// in hours of full power.
     pub clip: f64,
+    /// Scales from the value within which a decision counts in full.
+    pub focus: f64,
+    /// Weight of the decisions of other values of the work.
+    pub beside: f64,
+    /// Other values of the work learned from, as parts of a scale above and below.
+    pub shift: f64,
+    /// Steps by which prices are late when the band is needed.
+    pub band_late: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { ridge: 30.0, rounds: 3, folds: 2, lambda: 0.0, cap: 40.0, clip: 4.0 }
+        Self {
+            ridge: 30.0,
+            rounds: 3,
+            folds: 2,
+            lambda: 0.7,
+            cap: 40.0,
+            clip: 4.0,
+            focus: 1e9,
+            beside: 0.0,
+            shift: 1.0,
+            band_late: 1,
+        }
     }
 }
 
@@ -39,8 +58,8 @@ pub struct Fitted {
     pub knowledge: Knowledge,
     /// Its columns.
     pub columns: Columns,
-    /// Weights, `[column * anchors + anchor]`.
-    pub weights: Vec<f64>,
+    /// Values at knots, the constant first: `[column * anchors + anchor]`.
+    pub values: Vec<f64>,
     /// Rows it was fitted on.
     pub rows: usize,
 }
@@ -53,10 +72,10 @@ struct Group {
     rows: Vec<At>,
     columns: Columns,
     /// Factors for each fold left out, and for all.
-    factors: Vec<super::ridge::Factor>,
+    factors: Vec<(Factor, Scale)>,
     /// Worths of the anchors on each row, by fits without its fold.
     worth: Vec<f32>,
-    weights: Vec<f64>,
+    values: Vec<f64>,
 }
 
 /// What a fit works on.
@@ -69,12 +88,22 @@ pub struct Fit<'a> {
     pub lattice: &'a Lattice,
     /// States whose worth is fitted.
     pub anchors: &'a Anchors,
-    /// Value of a consumed MWh.
+    /// Value of a consumed MWh a model is fitted for.
     pub value: f64,
     /// Distance from it that counts as one.
     pub scale: f64,
     /// Settings.
     pub settings: Settings,
+}
+
+/// How much a decision counts: in full where prices lie near the value or on both sides of it.
+fn weight(x: &Features, focus: f64) -> f64 {
+    let z = |f: Feature| f64::from(x[f as usize]) / f64::from(UNIT);
+    let high = z(Feature::Now).max(z(Feature::Run)).max(z(Feature::Back1)).max(z(Feature::Back2));
+    let low = z(Feature::Now).min(z(Feature::Run));
+    let far = if high < 0.0 { -high } else { low.max(0.0) };
+    let part = far / focus;
+    0.02 + 0.98 / (1.0 + part * part)
 }
 
 impl Fit<'_> {
@@ -83,17 +112,18 @@ impl Fit<'_> {
         &seen.expect("rows are steps that saw something").features
     }
 
+    fn weight(&self, at: &At) -> f64 {
+        let own = (self.steps[at.0].value - self.value).abs() < 1e-9;
+        let beside = if own { 1.0 } else { self.settings.beside };
+        weight(self.features(at), self.settings.focus) * beside
+    }
+
     /// Fits.
     pub fn run(&self) -> Vec<Fitted> {
         let moves = Moves::of(self.lattice, self.spec);
         let mut groups = self.groups();
-        let how = Valuation {
-            value: self.value,
-            cap: self.value + self.settings.cap * self.scale,
-            lambda: self.settings.lambda,
-        };
         for round in 0..=self.settings.rounds {
-            let targets = self.targets(&moves, &how, &groups, round);
+            let targets = self.targets(&moves, &groups, round);
             for group in &mut groups {
                 self.round(group, &targets);
             }
@@ -101,7 +131,7 @@ impl Fit<'_> {
         let done = |g: Group| Fitted {
             knowledge: g.knowledge,
             columns: g.columns,
-            weights: g.weights,
+            values: g.values,
             rows: g.rows.len(),
         };
         groups.into_iter().map(done).collect()
@@ -125,42 +155,28 @@ impl Fit<'_> {
     fn group(&self, knowledge: Knowledge, rows: Vec<At>) -> Group {
         let sample: Vec<&Features> = rows.iter().map(|r| self.features(r)).collect();
         let columns = Columns::of(&sample);
-        let (n, folds) = (columns.count(), self.settings.folds);
+        let (n, folds) = (columns.count, self.settings.folds);
         let mut grams: Vec<Gram> = (0..folds).map(|_| Gram::new(n)).collect();
-        for (fold, gram) in grams.iter_mut().enumerate() {
-            let mut block: [Vec<f64>; ROWS_AT_ONCE] = std::array::from_fn(|_| vec![0.0; n]);
-            let mut filled = 0;
-            for r in rows.iter().filter(|r| r.2 == fold) {
-                columns.row(self.features(r), &mut block[filled]);
-                filled += 1;
-                if filled == ROWS_AT_ONCE {
-                    gram.add(&block);
-                    filled = 0;
-                }
-            }
-            block[filled..].iter_mut().for_each(|row| row.fill(0.0));
-            gram.add(&block);
+        let mut row = Sparse::new();
+        for at in &rows {
+            columns.row(self.features(at), &mut row);
+            grams[at.2].add(&row, self.weight(at));
         }
         let factor = |without: usize| {
             let mut sum = Gram::new(n);
             for (_, g) in grams.iter().enumerate().filter(|(f, _)| *f != without) {
                 sum.plus(g);
             }
-            sum.factor(self.settings.ridge)
+            let (standard, scale) = columns.standard(&sum.whole());
+            (Factor::of(&standard, n, self.settings.ridge), scale)
         };
         let factors = (0..=folds).map(factor).collect();
         let worth = vec![0.0; rows.len() * self.anchors.count()];
-        Group { knowledge, rows, columns, factors, worth, weights: Vec::new() }
+        Group { knowledge, rows, columns, factors, worth, values: Vec::new() }
     }
 
     /// Targets of each tape's steps: worths of the anchors after the step.
-    fn targets(
-        &self,
-        moves: &Moves,
-        how: &Valuation,
-        groups: &[Group],
-        round: usize,
-    ) -> Vec<Vec<f32>> {
+    fn targets(&self, moves: &Moves, groups: &[Group], round: usize) -> Vec<Vec<f32>> {
         let anchors = self.anchors.states(self.lattice);
         let a = anchors.len();
         let hour = self.spec.max.0 as f64 / 1e6 * self.scale;
@@ -186,8 +202,13 @@ impl Fit<'_> {
                 }
             };
             let chooser = if round == 0 { Chooser::Hindsight } else { Chooser::Fitted(&worth) };
+            let how = Valuation {
+                value: steps.value,
+                cap: steps.value + self.settings.cap * self.scale,
+                lambda: self.settings.lambda,
+            };
             let mut targets = vec![0.0; steps.seen.len() * a];
-            backward(steps, moves, how, &chooser, |t, after| {
+            backward(steps, moves, &how, &chooser, |t, after| {
                 for (k, s) in anchors.iter().enumerate() {
                     targets[t * a + k] = after[s.index()].clamp(-clip, clip) as f32;
                 }
@@ -199,42 +220,49 @@ impl Fit<'_> {
 
     /// One round: fits without each fold, their worths, and the fit on all.
     fn round(&self, group: &mut Group, targets: &[Vec<f32>]) {
-        let (n, a, folds) = (group.columns.count(), self.anchors.count(), self.settings.folds);
+        let (n, a, folds) = (group.columns.count, self.anchors.count(), self.settings.folds);
         let mut sums = vec![vec![0.0; n * a]; folds];
-        let mut row = vec![0.0; n];
-        for (i, t, fold) in &group.rows {
-            group.columns.row(self.features(&(*i, *t, *fold)), &mut row);
-            let y: Vec<f64> =
-                targets[*i][t * a..(t + 1) * a].iter().map(|v| f64::from(*v)).collect();
-            for (x, to) in row.iter().zip(sums[*fold].chunks_exact_mut(a)) {
-                for (s, y) in to.iter_mut().zip(&y) {
-                    *s += x * y;
+        let mut row = Sparse::new();
+        let mut y = vec![0.0; a];
+        for at in &group.rows {
+            group.columns.row(self.features(at), &mut row);
+            let weight = self.weight(at);
+            let told = &targets[at.0][at.1 * a..(at.1 + 1) * a];
+            y.iter_mut().zip(told).for_each(|(y, v)| *y = f64::from(*v) * weight);
+            let to = &mut sums[at.2];
+            to[..a].iter_mut().zip(&y).for_each(|(s, y)| *s += y);
+            for (first, low, high) in &row {
+                let (l, h) = to[first * a..(first + 2) * a].split_at_mut(a);
+                for ((l, h), y) in l.iter_mut().zip(h).zip(&y) {
+                    *l += low * y;
+                    *h += high * y;
                 }
             }
         }
-        let without = |fold: usize| {
+        let fitted = |without: usize| {
             let mut sum = vec![0.0; n * a];
-            for (_, s) in sums.iter().enumerate().filter(|(f, _)| *f != fold) {
+            for (_, s) in sums.iter().enumerate().filter(|(f, _)| *f != without) {
                 sum.iter_mut().zip(s).for_each(|(a, b)| *a += b);
             }
-            sum
+            let (factor, scale) = &group.factors[without];
+            let sums = group.columns.standard_sums(&sum, a, scale);
+            group.columns.at_knots(&factor.solve(&sums, a), a, scale)
         };
-        let weights: Vec<Vec<f64>> =
-            (0..=folds).map(|f| group.factors[f].solve(&without(f), a)).collect();
+        let values: Vec<Vec<f64>> = (0..=folds).map(fitted).collect();
         let mut to = vec![0.0; a];
-        for (r, (i, t, fold)) in group.rows.iter().enumerate() {
-            let seen = self.steps[*i].seen[*t].as_ref().expect("rows saw something");
-            group.columns.row(&seen.features, &mut row);
-            to.fill(0.0);
-            for (x, w) in row.iter().zip(weights[*fold].chunks_exact(a)) {
-                for (s, w) in to.iter_mut().zip(w) {
-                    *s += x * w;
+        for (r, at) in group.rows.iter().enumerate() {
+            group.columns.row(self.features(at), &mut row);
+            let values = &values[at.2];
+            to.copy_from_slice(&values[..a]);
+            for (first, low, high) in &row {
+                let (l, h) = values[first * a..(first + 2) * a].split_at(a);
+                for ((to, l), h) in to.iter_mut().zip(l).zip(h) {
+                    *to += low * l + high * h;
                 }
             }
-            for (k, v) in to.iter().enumerate() {
-                group.worth[r * a + k] = *v as f32;
-            }
+            let worth = &mut group.worth[r * a..(r + 1) * a];
+            worth.iter_mut().zip(&to).for_each(|(w, v)| *w = *v as f32);
         }
-        group.weights = weights.into_iter().next_back().unwrap_or_default();
+        group.values = values.into_iter().next_back().unwrap_or_default();
     }
 }

@@ -1,14 +1,13 @@
 //! Ridge regression of many targets at once, in a fixed order of sums.
 
-/// A symmetric matrix of sums of products, its lower part row by row, each row full length.
+use super::columns::Sparse;
+
+/// Sums of products of rows; the lower part is kept while rows are added.
 #[derive(Debug, Clone)]
 pub struct Gram {
     n: usize,
     sums: Vec<f64>,
 }
-
-/// Rows added together before the sums are touched.
-pub const ROWS_AT_ONCE: usize = 8;
 
 impl Gram {
     /// No rows yet.
@@ -16,22 +15,20 @@ impl Gram {
         Self { n, sums: vec![0.0; n * n] }
     }
 
-    /// Adds eight rows; rows of zeros add nothing.
-    pub fn add(&mut self, rows: &[Vec<f64>; ROWS_AT_ONCE]) {
+    /// Adds a row with a weight; its first column is the constant.
+    pub fn add(&mut self, row: &Sparse, weight: f64) {
         let n = self.n;
-        for i in 0..n {
-            let f: [f64; ROWS_AT_ONCE] = std::array::from_fn(|r| rows[r][i]);
-            if f.iter().all(|v| *v == 0.0) {
-                continue;
-            }
-            let [a, b, c, d, e, g, h, k] = f;
-            let to = &mut self.sums[i * n..i * n + i + 1];
-            let part = |r: usize| &rows[r][..=i];
-            let (ra, rb, rc, rd) = (part(0), part(1), part(2), part(3));
-            let (re, rg, rh, rk) = (part(4), part(5), part(6), part(7));
-            for j in 0..to.len() {
-                to[j] += ((a * ra[j] + b * rb[j]) + (c * rc[j] + d * rd[j]))
-                    + ((e * re[j] + g * rg[j]) + (h * rh[j] + k * rk[j]));
+        self.sums[0] += weight;
+        for (i, (at, a, b)) in row.iter().enumerate() {
+            let (a, b) = (a * weight, b * weight);
+            let (first, second) = self.sums[at * n..(at + 2) * n].split_at_mut(n);
+            first[0] += a;
+            second[0] += b;
+            for (to, c, d) in &row[..=i] {
+                first[*to] += a * c;
+                first[to + 1] += a * d;
+                second[*to] += b * c;
+                second[to + 1] += b * d;
             }
         }
     }
@@ -43,34 +40,18 @@ impl Gram {
         }
     }
 
-    /// Factors `G + lambda I` as `L L'`; column 0 is the constant and not shrunk.
-    pub fn factor(&self, lambda: f64) -> Factor {
+    /// The whole matrix, row by row.
+    pub fn whole(&self) -> Vec<f64> {
         let n = self.n;
-        let mut l = self.sums.clone();
+        let mut out = self.sums.clone();
         for i in 0..n {
-            l[i * n + i] += if i == 0 { 1e-6 } else { lambda };
-        }
-        for i in 0..n {
-            for j in 0..=i {
-                let (row_i, row_j) = (&l[i * n..i * n + j], &l[j * n..j * n + j]);
-                let s = l[i * n + j] - dot(row_i, row_j);
-                l[i * n + j] = if i == j { s.max(1e-9).sqrt() } else { s / l[j * n + j] };
+            for j in i + 1..n {
+                // What lies above the diagonal within a pair of knots is doubled below it.
+                out[i * n + j] = out[j * n + i];
             }
         }
-        Factor { n, l }
+        out
     }
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut acc = [0.0; 4];
-    let (pa, pb) = (a.chunks_exact(4), b.chunks_exact(4));
-    let rest: f64 = pa.remainder().iter().zip(pb.remainder()).map(|(x, y)| x * y).sum();
-    for (x, y) in pa.zip(pb) {
-        for k in 0..4 {
-            acc[k] += x[k] * y[k];
-        }
-    }
-    (acc[0] + acc[1]) + (acc[2] + acc[3]) + rest
 }
 
 /// A factored system.
@@ -81,8 +62,23 @@ pub struct Factor {
 }
 
 impl Factor {
-    /// Solves for many right-hand sides, given and returned column by column of targets:
-    /// `sums[row * targets + k]`.
+    /// Factors `G + lambda I` as `L L'`; column 0 is the constant and not shrunk.
+    pub fn of(gram: &[f64], n: usize, lambda: f64) -> Self {
+        let mut l = gram.to_vec();
+        for i in 0..n {
+            l[i * n + i] += if i == 0 { 1e-6 } else { lambda };
+        }
+        for i in 0..n {
+            for j in 0..=i {
+                let (row_i, row_j) = (&l[i * n..i * n + j], &l[j * n..j * n + j]);
+                let s = l[i * n + j] - dot(row_i, row_j);
+                l[i * n + j] = if i == j { s.max(1e-9).sqrt() } else { s / l[j * n + j] };
+            }
+        }
+        Self { n, l }
+    }
+
+    /// Solves for many right-hand sides: `sums[row * targets + k]`.
     pub fn solve(&self, sums: &[f64], targets: usize) -> Vec<f64> {
         let n = self.n;
         let mut x = sums.to_vec();
@@ -113,22 +109,14 @@ impl Factor {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_is_found_again() {
-        let mut gram = Gram::new(2);
-        let mut sums = vec![0.0; 2];
-        let rows: [Vec<f64>; ROWS_AT_ONCE] = std::array::from_fn(|i| vec![1.0, i as f64]);
-        for row in &rows {
-            let y = 3.0 + 2.0 * row[1];
-            sums[0] += y;
-            sums[1] += row[1] * y;
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut acc = [0.0; 4];
+    let (pa, pb) = (a.chunks_exact(4), b.chunks_exact(4));
+    let rest: f64 = pa.remainder().iter().zip(pb.remainder()).map(|(x, y)| x * y).sum();
+    for (x, y) in pa.zip(pb) {
+        for k in 0..4 {
+            acc[k] += x[k] * y[k];
         }
-        gram.add(&rows);
-        let x = gram.factor(0.0).solve(&sums, 1);
-        assert!((x[0] - 3.0).abs() < 1e-4 && (x[1] - 2.0).abs() < 1e-4, "{x:?}");
     }
+    (acc[0] + acc[1]) + (acc[2] + acc[3]) + rest
 }

@@ -13,6 +13,8 @@ pub struct Steps {
     pub start: Time,
     /// Length of a step.
     pub step: Span,
+    /// Value of a consumed MWh they are seen with, currency.
+    pub value: f64,
     /// What each step's settlement interval settled at, currency per MWh.
     pub settled: Vec<f64>,
     /// What was seen at the step's decision; `None` where no fresh price came.
@@ -74,5 +76,5 @@ pub fn steps(tape: &Tape, span: Interval, look: &Look<'_>) -> Steps {
         let price = rows.peek().filter(|r| r.interval.contains(at)).map(|r| r.price);
         settled.push(price.map_or(f64::NAN, |p| p.0 as f64 / 1e6));
     }
-    Steps { start: span.start, step, settled, seen }
+    Steps { start: span.start, step, value: look.value.0 as f64 / 1e6, settled, seen }
 }
