@@ -6,11 +6,13 @@
 //! its example takes `CASE MACHINES`, prints the seconds of one step, and makes that step inside a
 //! function `measured` that is never inlined. `dispatch` and `prove` measure the running program
 //! against a simulated farm; goals that were missed make the task fail. `import` puts a year of
-//! prices into the store, beside pandas. `sweep` works off a thousand site-years.
+//! prices into the store, beside pandas. `peers` runs other planners on the tasks of `horizon`.
+//! `sweep` works off a thousand site-years.
 
 mod dispatch;
 mod farm;
 mod import;
+mod peers;
 mod prove;
 mod sweep;
 
@@ -24,7 +26,8 @@ use std::process::Command;
 use std::time::Duration;
 
 /// All benchmarks.
-pub const NAMES: [&str; 7] = ["day", "dispatch", "import", "journal", "prove", "step", "sweep"];
+pub const NAMES: [&str; 9] =
+    ["day", "dispatch", "horizon", "import", "journal", "peers", "prove", "step", "sweep"];
 
 /// Longest time one benchmark may take.
 const BENCH_MAX: Duration = Duration::from_secs(20 * 60);
@@ -44,8 +47,10 @@ pub fn task(args: &[&str]) -> Result<bool> {
     let (rows, faults) = match name {
         "day" => (example(&target, "headgate-sim", "day_bench")?, Vec::new()),
         "journal" => (example(&target, "headgate-store", "journal_bench")?, Vec::new()),
+        "horizon" => (example(&target, "headgate-core", "horizon_bench")?, Vec::new()),
         "dispatch" => dispatch::run(&target, &Tools::find(&target))?,
         "import" => import::run(&target)?,
+        "peers" => peers::run(&target)?,
         "prove" => prove::run(&target)?,
         "step" => step(&target)?,
         "sweep" => sweep::run(&target)?,
@@ -175,7 +180,8 @@ mod tests {
         let error = task(&["nap"]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "`nap` is no benchmark; there are day, dispatch, import, journal, prove, step, sweep"
+            "`nap` is no benchmark; there are day, dispatch, horizon, import, journal, peers, prove, \
+             step, sweep"
         );
     }
 }

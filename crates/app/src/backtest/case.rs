@@ -10,14 +10,14 @@ use crate::train::Pool;
 use crate::values::{self, Fetching};
 use anyhow::bail;
 use headgate_core::event::{Event, Hashprice};
-use headgate_core::site::PolicyRule;
+use headgate_core::site::{PolicyRule, Site};
 use headgate_core::time::{Interval, Span, Time};
 use headgate_core::units::{Money, Price};
 use headgate_feeds::market::Market;
 use headgate_feeds::settlement_point;
 use headgate_sim::backtest::{
-    Chosen, CompareError, Comparison, Dated, Name, Policy, Run, RunError, RunOptions, Tape, Trial,
-    run,
+    Chosen, CompareError, Comparison, Dated, Name, OnStep, Policy, Run, RunError, RunOptions, Tape,
+    Trial, run,
 };
 use headgate_sim::sweep::Book;
 use headgate_sim::world::mean_breakeven;
@@ -110,9 +110,24 @@ impl Case {
     /// # Errors
     /// When the site cannot be simulated.
     pub fn live(&self, rule: PolicyRule) -> Result<Run, RunError> {
-        let Loaded { site, units, .. } = &self.loaded;
-        let options = RunOptions { lag: self.lag, models: &self.models };
-        run(site, units, &self.tape, Policy::Rule(rule), options, &mut |_, _| {})
+        self.live_as(&self.loaded.site, &self.tape, rule, self.lag, &mut |_, _| {})
+    }
+
+    /// Lets the live engine live through this tape or another at this site or one that differs,
+    /// told this much late, and tells every step.
+    ///
+    /// # Errors
+    /// When the site cannot be simulated.
+    pub fn live_as(
+        &self,
+        site: &Site,
+        tape: &Tape,
+        rule: PolicyRule,
+        lag: Span,
+        on_step: OnStep<'_>,
+    ) -> Result<Run, RunError> {
+        let options = RunOptions { lag, models: &self.models };
+        run(site, &self.loaded.units, tape, Policy::Rule(rule), options, on_step)
     }
 
     fn note_strike(&mut self) {

@@ -3,6 +3,7 @@
 pub mod case;
 mod print;
 pub mod read;
+mod report;
 mod trace;
 
 pub use case::hashprices;
@@ -33,6 +34,12 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     };
     if let Some(path) = &args.trace {
         trace::write(path, &case, &comparison)?;
+    }
+    if let Some(path) = &args.png {
+        report::picture(path, &case, &comparison)?;
+    }
+    if let Some(path) = &args.report {
+        report::write(path, &case, &comparison)?;
     }
     let mut out = std::io::stdout().lock();
     match args.format {

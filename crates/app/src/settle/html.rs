@@ -5,6 +5,7 @@ mod charts;
 pub mod style;
 
 pub use case::case_page;
+pub use style::STYLE;
 
 use super::Report;
 use super::print::why;

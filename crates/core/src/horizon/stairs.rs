@@ -7,10 +7,13 @@
 //! at these prices, is a bound. The plan comes from planning the members in turns, each with the
 //! others as they are, within every row; what lies between is told.
 
+mod merit;
 mod price;
 #[cfg(test)]
 mod tests;
 mod turn;
+
+pub use merit::spread;
 
 use super::exact::{ExactError, Origin, Plan, Planner};
 use super::quota::Limit;

@@ -140,6 +140,8 @@ pub fn engine_after(
     let mut nothing = |_: &Stamped, _: &Step| {};
     let mut life = Life::new(&scene, tape, options, &mut nothing);
     life.pass();
+    life.now = tape.span.end;
+    life.tell(Event::Tick);
     Ok(life.engine)
 }
 
