@@ -113,7 +113,12 @@ fn always_on(spec: &UnitSpec, step: Span, prices: &[f64], value: f64) -> f64 {
 }
 
 /// Where a policy lost against hindsight: by what it did and what it should have done.
-fn losses(tape: &Tape, span: Interval, value: Price, path: &[(StateId, StateId)]) -> BTreeMap<String, f64> {
+fn losses(
+    tape: &Tape,
+    span: Interval,
+    value: Price,
+    path: &[(StateId, StateId)],
+) -> BTreeMap<String, f64> {
     use headgate_sim::train::rows::{Look, steps};
     use headgate_sim::train::values::{Chooser, Valuation, backward};
     let look = Look { value, scale: Price(10_000_000), offsets: &[] };

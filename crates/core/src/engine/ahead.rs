@@ -17,9 +17,9 @@ use crate::units::{Power, Price};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How far a plan without a model looks: for an hour's dwell and ramp, longer adds nothing
+/// How far a plan without a model looks: for an hour's dwell and ramp, more adds nothing
 /// (dispatch notes, section 4).
-const ROLLING: Span = Span::hours(4);
+const ROLLING: Span = Span::hours(2);
 
 /// By what a wish came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
