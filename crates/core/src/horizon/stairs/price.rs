@@ -117,7 +117,7 @@ impl Prices {
             if broken.contains(&n) {
                 row.broken = row.added;
                 row.added = match row.met {
-                    i64::MAX => (row.added * 4).max(FIRST / 16).min(PRICE_MAX),
+                    i64::MAX => (row.added * 4).clamp(FIRST / 16, PRICE_MAX),
                     met => row.added + (met - row.added) / 2,
                 };
             } else if row.added > 0 {
