@@ -7,12 +7,14 @@
 //! function `measured` that is never inlined. `dispatch` and `prove` measure the running program
 //! against a simulated farm; goals that were missed make the task fail. `import` puts a year of
 //! prices into the store, beside pandas. `peers` runs other planners on the tasks of `horizon`.
+//! `sweep` works off a thousand site-years.
 
 mod dispatch;
 mod farm;
 mod import;
 mod peers;
 mod prove;
+mod sweep;
 
 use crate::budget::{self, Budget};
 use crate::process::{self, Show};
@@ -24,8 +26,8 @@ use std::process::Command;
 use std::time::Duration;
 
 /// All benchmarks.
-pub const NAMES: [&str; 8] =
-    ["day", "dispatch", "horizon", "import", "journal", "peers", "prove", "step"];
+pub const NAMES: [&str; 9] =
+    ["day", "dispatch", "horizon", "import", "journal", "peers", "prove", "step", "sweep"];
 
 /// Longest time one benchmark may take.
 const BENCH_MAX: Duration = Duration::from_secs(20 * 60);
@@ -51,6 +53,7 @@ pub fn task(args: &[&str]) -> Result<bool> {
         "peers" => peers::run(&target)?,
         "prove" => prove::run(&target)?,
         "step" => step(&target)?,
+        "sweep" => sweep::run(&target)?,
         other => bail!("`{other}` is no benchmark; there are {}", NAMES.join(", ")),
     };
     if json {
@@ -178,7 +181,7 @@ mod tests {
         assert_eq!(
             error,
             "`nap` is no benchmark; there are day, dispatch, horizon, import, journal, peers, prove, \
-             step"
+             step, sweep"
         );
     }
 }

@@ -33,7 +33,11 @@ pub fn print(value: &Value, format: Format) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_json(value: &Value, format: Format) -> anyhow::Result<()> {
+/// Prints a document as JSON, on one line or several.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn print_json(value: &Value, format: Format) -> anyhow::Result<()> {
     match format {
         Format::Jsonl => println!("{value}"),
         _ => println!("{}", serde_json::to_string_pretty(value)?),

@@ -1,5 +1,6 @@
 //! The one binary `headgate`.
 
+mod backtest;
 mod bench;
 mod chart;
 mod cli;
@@ -10,6 +11,9 @@ mod demo;
 mod doors;
 mod explain;
 mod farm;
+mod model;
+mod parquet;
+mod plan;
 mod plant;
 mod prices;
 mod run;
@@ -18,6 +22,8 @@ mod settle;
 mod site_files;
 mod start;
 mod status;
+mod sweep;
+mod train;
 mod values;
 
 use clap::{CommandFactory, Parser};
@@ -61,6 +67,10 @@ fn dispatch(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Stop(args) => commands::stop(args),
         Command::Replay(args) => commands::replay(args),
         Command::Settle(args) => settle::run(args),
+        Command::Sweep(args) => sweep::run(args),
+        Command::Plan(args) => plan::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Train(args) => train::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Backtest(args) => backtest::run(args),
         Command::Prices(PricesCommand::Import(args)) => prices::import(args),
         Command::Prices(PricesCommand::Show(args)) => prices::show(args),
         Command::Prices(PricesCommand::List(args)) => prices::list(args),

@@ -8,7 +8,7 @@ use crate::site_files::{load_site, replay_of};
 use crate::start::{self, Setup, Source, Stop};
 use crate::values;
 use anyhow::{Context, bail};
-use headgate_core::event::{AutomationMode, Event};
+use headgate_core::event::{AutomationMode, CohortModel, Event};
 use headgate_core::site::Site;
 use headgate_core::time::{Span, Time};
 use headgate_feeds::market::Market;
@@ -95,7 +95,8 @@ async fn live(args: &RunArgs, loaded: &Loaded, folder: PathBuf, stop: &Stop) -> 
     };
     let script = values::script(loaded, clock.now(), values::Fetching::Later)?;
     let source = Source { prices: Prices::Live, script: script.into(), ends_at: None };
-    let setup = Setup { site: &site, units: &loaded.units };
+    let models = models(loaded)?;
+    let setup = Setup { site: &site, units: &loaded.units, models: &models };
     let (mut plant, doors) = start::plant(&folder, setup, clock, source, None, stop.signal())?;
     let market = Market::load(&site.market.name)?;
     plant.feed_board = plant::follow(loaded, &site, &market, &folder, &doors.feeds)?;
@@ -106,6 +107,12 @@ async fn live(args: &RunArgs, loaded: &Loaded, folder: PathBuf, stop: &Stop) -> 
     open.close().await;
     drop(farm);
     ended.map(|_| ())
+}
+
+/// What the site's cohorts look ahead with, where its policy names a model.
+fn models(loaded: &Loaded) -> anyhow::Result<Vec<CohortModel>> {
+    let dated = crate::model::of_site(loaded)?;
+    Ok(dated.into_iter().flat_map(|d| d.models).collect())
 }
 
 fn serve(site: &mut Site, clock: &Clock, args: &RunArgs) -> anyhow::Result<FarmServer> {
@@ -141,7 +148,8 @@ async fn replay(
     let mut prices = Prices::recorded(recorded, &site);
     prices.skip_until(begin);
     let source = Source { prices, script, ends_at: Some(end) };
-    let setup = Setup { site: &site, units: &loaded.units };
+    let models = models(&loaded)?;
+    let setup = Setup { site: &site, units: &loaded.units, models: &models };
     let (mut plant, doors) =
         start::plant_on(found, &folder, setup, clock, source, None, stop.signal())?;
     plant.may_command = crate::farm::all_loopback(&site);

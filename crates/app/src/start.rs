@@ -6,7 +6,7 @@ use crate::plant::{self, DriverSlot, FeedMessage, Observer, Parts, Plant, Prices
 use crate::status::Desk;
 use anyhow::Context;
 use headgate_core::engine::NO_DRIVER;
-use headgate_core::event::{Act, AutomationMode, Event, OperatorAct};
+use headgate_core::event::{Act, AutomationMode, CohortModel, Event, OperatorAct};
 use headgate_core::fleet::DriverId;
 use headgate_core::horizon::unit::UnitSpec;
 use headgate_core::site::Site;
@@ -29,11 +29,13 @@ pub struct Setup<'a> {
     pub site: &'a Site,
     /// Its blocks of load without machines.
     pub units: &'a [UnitSpec],
+    /// What its cohorts look ahead with.
+    pub models: &'a [CohortModel],
 }
 
 impl<'a> From<&'a Site> for Setup<'a> {
     fn from(site: &'a Site) -> Self {
-        Self { site, units: &[] }
+        Self { site, units: &[], models: &[] }
     }
 }
 
@@ -127,7 +129,7 @@ pub fn plant_on(
     observer: Option<Observer>,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<(Plant, Doors)> {
-    let Setup { site, units } = setup;
+    let Setup { site, units, models } = setup;
     let known: Arc<[SocketAddr]> = addresses(site)?.into();
     let mut drivers = Vec::new();
     // Units have no driver; theirs is the last.
@@ -139,7 +141,9 @@ pub fn plant_on(
         drivers.push(DriverSlot::new(driver, Wire::new(Arc::clone(&known), tx), results));
     }
     let epoch = found.engine.epoch() + 1;
-    let configured = found.engine.site() != Some(site) || !found.engine.units().eq(units);
+    let same = found.engine.site() == Some(site)
+        && found.engine.units().eq(units)
+        && found.engine.looks_ahead_with(models);
     let stale_clock = found.engine.now();
     let acting = found.engine.mode() == AutomationMode::Auto;
     let parts = Parts {
@@ -163,9 +167,12 @@ pub fn plant_on(
     if let Some(last) = stale_clock.filter(|t| *t > now) {
         plant.post(Event::ClockStepped { by: now.since(last) });
     }
-    if configured {
+    if !same {
         if !units.is_empty() {
             plant.post(Event::Units(units.to_vec()));
+        }
+        if !models.is_empty() {
+            plant.post(Event::Models(models.to_vec()));
         }
         plant.post(Event::Configured(Box::new(site.clone())));
     }

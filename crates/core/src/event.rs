@@ -3,7 +3,8 @@
 //! The journal writes these by variant number: new variants and fields go at the end, and
 //! `tests` holds their encoding as a golden file so that an old journal stays readable.
 
-use crate::fleet::TelemetryBatch;
+use crate::fleet::{CohortId, TelemetryBatch};
+use crate::horizon::model::Model;
 use crate::horizon::unit::UnitSpec;
 use crate::market::{PriceKind, PriceRow};
 use crate::site::Site;
@@ -80,6 +81,18 @@ pub enum Event {
     },
     /// The blocks of load without machines of the configuration that comes next.
     Units(Vec<UnitSpec>),
+    /// The trained models of the configuration that comes next, whole: what they were is in the
+    /// journal, whatever becomes of their files.
+    Models(Vec<CohortModel>),
+}
+
+/// What a cohort looks ahead with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CohortModel {
+    /// Which cohort.
+    pub cohort: CohortId,
+    /// Its model.
+    pub model: Model,
 }
 
 /// Value of hashing: currency per PH/s per day, before pool fee.

@@ -192,6 +192,25 @@ impl FeedBook {
         self.foreseen.values().filter(move |r| r.interval.end > now)
     }
 
+    /// The dispatch runs kept, in time order.
+    #[must_use]
+    pub fn runs(&self) -> &VecDeque<PriceRow> {
+        &self.runs
+    }
+
+    /// The settlement prices kept, in time order.
+    #[must_use]
+    pub fn settlements(&self) -> &VecDeque<PriceRow> {
+        &self.settlements
+    }
+
+    /// The day-ahead row of the hour that contains a moment.
+    #[must_use]
+    pub fn day_ahead_row(&self, at: Time) -> Option<&PriceRow> {
+        let (_, row) = self.day_ahead.range(..=at).next_back()?;
+        row.interval.contains(at).then_some(row)
+    }
+
     /// The published settlement price of an interval that starts at `start`.
     #[must_use]
     pub fn settled(&self, start: Time) -> Option<PriceRow> {

@@ -15,6 +15,8 @@ use crate::units::{Power, Price};
 /// back, so it costs what resale would have paid, and the adders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marginal {
+    /// The market price itself.
+    pub market: Price,
     /// Above the block.
     pub above: Price,
     /// Below the block.
@@ -34,7 +36,7 @@ impl Marginal {
             block += b.quantity;
             below = below.min(b.resale(market) + site.import_adder);
         }
-        Self { above, below, block }
+        Self { market, above, below, block }
     }
 }
 

@@ -13,7 +13,9 @@ pub const SECOND: i64 = 1_000_000_000;
 pub struct Time(pub i64);
 
 /// A length of time in nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Span(pub i64);
 
 /// A half-open interval `[start, end)` in UTC.
@@ -83,6 +85,12 @@ impl Time {
         assert!(step.0 > 0, "an interval has a length");
         let start = Time(self.0.div_euclid(step.0) * step.0);
         Interval { start, end: start + step }
+    }
+
+    /// Whole seconds since the UTC day began.
+    #[must_use]
+    pub fn as_second_of_day(self) -> i64 {
+        self.0.div_euclid(SECOND).rem_euclid(86_400)
     }
 
     /// Day number since the epoch, in UTC.

@@ -100,6 +100,10 @@ impl Power {
     /// Energy drawn at this power for a span, rounded to the nearest watt-second.
     #[must_use]
     pub fn over(self, span: Span) -> Energy {
+        let seconds = span.as_seconds();
+        if Span::seconds(seconds) == span {
+            return Energy(to_i64(i128::from(self.0) * i128::from(seconds)));
+        }
         let product = i128::from(self.0) * i128::from(span.0);
         Energy(to_i64(div_half_even(product, NANOS_PER_SECOND)))
     }
@@ -165,6 +169,13 @@ mod tests {
         assert_eq!(i128::from(energy.0), WATT_SECONDS_PER_MWH);
         assert_eq!(Price(95_000_000).of(energy), Money(95_000_000));
         assert_eq!(Price(-250_000_000).of(energy), Money(-250_000_000));
+    }
+
+    #[test]
+    fn energy_of_parts_of_a_second_is_rounded_to_even() {
+        let over = |watts: i64, millis: i64| Power(watts).over(Span::millis(millis)).0;
+        assert_eq!([over(7, 1_000), over(-7, 2_000), over(7, 900_000)], [7, -14, 6_300]);
+        assert_eq!([over(1, 500), over(3, 500), over(-3, 500), over(5, 300)], [0, 2, -2, 2]);
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn main() {
     ];
     for (name, rule) in rules {
         let begun = std::time::Instant::now();
-        let options = RunOptions { lag: Span::ZERO };
+        let options = RunOptions::default();
         let run = run(&site, &units, &tape, Policy::Rule(rule), options, &mut |_, _| {});
         let run = run.expect("blocks can be simulated");
         let s = begun.elapsed().as_secs_f64();

@@ -18,6 +18,8 @@ pub mod ramp;
 pub mod rng;
 pub mod serve;
 pub mod spec;
+pub mod sweep;
+pub mod train;
 pub mod world;
 
 pub use luxos_api::{ApiAnswer, SESSION_LIFE};

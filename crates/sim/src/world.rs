@@ -15,6 +15,7 @@ mod wire;
 
 pub use account::{Account, IntervalMeter, SettleError, settle};
 pub use account::{Case, Compared, counterfactual, mean_breakeven};
+pub(crate) use account::{entry, revenue};
 pub use readings::Observe;
 
 use crate::farm::{Farm, MeterReading};

@@ -1,5 +1,6 @@
 //! Charts outside the live view: as SVG text for pages, as PNG files, as lines of a terminal.
 
+pub mod plot;
 pub mod png;
 pub mod svg;
 pub mod text;

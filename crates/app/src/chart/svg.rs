@@ -118,7 +118,8 @@ impl Axis {
     }
 }
 
-fn number(v: f64) -> String {
+/// A label of an axis: short, with its thousands.
+pub fn number(v: f64) -> String {
     let a = v.abs();
     let (v, unit) = match a {
         a if a >= 1e6 => (v / 1e6, " M"),
@@ -183,7 +184,7 @@ fn axis(out: &mut String, axis: &Axis, what: &str, right: bool) {
 }
 
 /// Thins a series: of each bunch of points the extremes stay, in their order.
-fn thin(points: &[(f64, Option<f64>)]) -> Vec<(f64, Option<f64>)> {
+pub fn thin(points: &[(f64, Option<f64>)]) -> Vec<(f64, Option<f64>)> {
     if points.len() <= POINTS_MAX {
         return points.to_vec();
     }

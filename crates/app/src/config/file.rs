@@ -2,6 +2,7 @@
 
 use super::error::{ConfigError, Place, Problem, ProblemKind};
 use super::raw::RawConfig;
+use serde::de::DeserializeOwned;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
@@ -13,16 +14,19 @@ pub const SCHEMA: u32 = 1;
 /// How many letters may differ for a key to be taken for a slip of the pen.
 const SLIP_MAX: usize = 2;
 
-/// A configuration file whose syntax, keys and units are right.
+/// A TOML file whose syntax, keys and units are right.
 #[derive(Debug)]
-pub struct ConfigFile {
+pub struct Document<T> {
     pub(super) path: PathBuf,
     pub(super) text: String,
-    pub(super) raw: RawConfig,
+    pub(super) raw: T,
     pub(super) fields: Fields,
 }
 
-impl ConfigFile {
+/// A site's configuration.
+pub type ConfigFile = Document<RawConfig>;
+
+impl<T: DeserializeOwned> Document<T> {
     /// Reads a file.
     ///
     /// # Errors
@@ -61,7 +65,7 @@ impl ConfigFile {
             let message = format!("schema {found} is not known to this version: use {SCHEMA}");
             return Err(invalid(path, &text, "schema", Some(span.clone()), message));
         }
-        match toml::from_str::<RawConfig>(&text) {
+        match toml::from_str::<T>(&text) {
             Ok(raw) => Ok(Self { path: path.to_owned(), text, raw, fields }),
             Err(e) => {
                 let span = e.span().filter(|s| *s != (0..text.len()) && !s.is_empty());
@@ -72,19 +76,27 @@ impl ConfigFile {
         }
     }
 
-    /// The market the site says it is in.
+    /// What it says.
     #[must_use]
-    pub fn market(&self) -> &str {
-        self.raw.site.market.get_ref()
+    pub fn raw(&self) -> &T {
+        &self.raw
     }
 
-    /// The folder that relative paths in the file start from.
-    pub(super) fn resolve_path(&self, path: &Path) -> PathBuf {
+    /// The file it was read from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file a path in this one names: relative paths start from this file's folder.
+    #[must_use]
+    pub fn resolve_path(&self, path: &Path) -> PathBuf {
         self.path.parent().unwrap_or(Path::new("")).join(path)
     }
 
     /// A problem at a place of this file.
-    pub(super) fn problem(&self, kind: ProblemKind, at: &Range<usize>, message: String) -> Problem {
+    #[must_use]
+    pub fn problem(&self, kind: ProblemKind, at: &Range<usize>, message: String) -> Problem {
         Problem {
             kind,
             message,
@@ -92,6 +104,14 @@ impl ConfigFile {
             file: self.path.clone(),
             place: Some(Place::of(&self.text, at)),
         }
+    }
+}
+
+impl ConfigFile {
+    /// The market the site says it is in.
+    #[must_use]
+    pub fn market(&self) -> &str {
+        self.raw.site.market.get_ref()
     }
 }
 

@@ -20,10 +20,11 @@ mod unit;
 pub mod units;
 mod worth;
 
-pub use error::{ConfigError, ProblemKind};
-pub use file::ConfigFile;
+pub use error::{ConfigError, Problem, ProblemKind};
+pub use file::{ConfigFile, Document};
+pub use raw::{Pair, Spanned};
 pub use resolve::resolve;
-pub use unit::{Date, Text};
+pub use unit::{Date, In, Text};
 
 use headgate_core::event::Hashprice;
 use headgate_core::horizon::unit::UnitSpec;
@@ -172,5 +173,13 @@ pub fn load(
 /// # Errors
 /// One sentence that says what is wrong and how it is written.
 pub fn power(text: &str) -> Result<Power, String> {
+    unit::read(text)
+}
+
+/// Reads a length of time as a person writes it on a command line, for example `5 min`.
+///
+/// # Errors
+/// One sentence that says what is wrong and how it is written.
+pub fn span(text: &str) -> Result<Span, String> {
     unit::read(text)
 }

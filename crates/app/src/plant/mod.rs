@@ -510,5 +510,5 @@ pub fn feed_for(
 }
 
 pub use publish::{mode_name as mode_word, policy_name};
-pub use recover::replay;
+pub use recover::{present, replay};
 pub use tables::basis_name as basis_word;

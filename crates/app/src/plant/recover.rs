@@ -91,6 +91,28 @@ fn newest_engine(disk: &dyn Disk, applied: Option<u64>) -> anyhow::Result<(Engin
     }
 }
 
+/// The engine as it is at the end of a journal, which may be written to meanwhile; nothing in
+/// the folder is changed.
+///
+/// # Errors
+/// When there is no journal or it cannot be read.
+pub fn present(folder: &Path) -> anyhow::Result<Engine> {
+    let disk: Arc<dyn Disk> = Arc::new(
+        RealDisk::open(folder)
+            .with_context(|| format!("failed to open the journal in `{}`", folder.display()))?,
+    );
+    let set_aside = super::quarantine::set_aside(folder)?;
+    let (mut engine, from) = newest_engine(&*disk, Some(u64::MAX))?;
+    for record in read_all(disk, from)? {
+        if let Payload::Event(stamped) = record?.payload
+            && !set_aside.contains(&stamped.seq)
+        {
+            engine.step(&stamped);
+        }
+    }
+    Ok(engine)
+}
+
 /// The first place where a journal's outcomes differ from what this engine says.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {

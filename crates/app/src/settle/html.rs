@@ -2,9 +2,10 @@
 
 mod case;
 mod charts;
-mod style;
+pub mod style;
 
 pub use case::case_page;
+pub use style::STYLE;
 
 use super::Report;
 use super::print::why;
@@ -58,14 +59,15 @@ pub fn write(path: &Path, page: &str) -> anyhow::Result<()> {
 }
 
 /// Money to the cent, halves to the even one, with thousands apart and a true minus.
-fn money(m: Money) -> String {
+pub fn money(m: Money) -> String {
     let cents = div_half_even(i128::from(m.0), 10_000);
     let (whole, rest) = (cents.unsigned_abs() / 100, cents.unsigned_abs() % 100);
     let sign = if cents < 0 { "\u{2212}" } else { "" };
     format!("{sign}{}.{rest:02}", grouped(&whole.to_string()))
 }
 
-fn grouped(digits: &str) -> String {
+/// Digits in groups of three.
+pub fn grouped(digits: &str) -> String {
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {

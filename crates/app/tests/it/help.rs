@@ -3,7 +3,7 @@
 use crate::common::{headgate, run};
 
 /// Every command with a help text of its own.
-const COMMANDS: [&[&str]; 21] = [
+const COMMANDS: [&[&str]; 23] = [
     &[],
     &["demo"],
     &["run"],
@@ -15,6 +15,8 @@ const COMMANDS: [&[&str]; 21] = [
     &["stop"],
     &["replay"],
     &["settle"],
+    &["backtest"],
+    &["sweep"],
     &["prices"],
     &["prices", "import"],
     &["prices", "show"],

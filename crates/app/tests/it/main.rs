@@ -3,6 +3,7 @@
 //! Each test has a folder and processes of its own, and ends what it started by its id.
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
+mod backtest;
 mod common;
 mod contract;
 mod crash;
@@ -15,4 +16,5 @@ mod prices_cli;
 mod real;
 mod replay;
 mod settle;
+mod sweep;
 mod worth;

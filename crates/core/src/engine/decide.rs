@@ -1,6 +1,7 @@
 //! One decision: economics proposes, the ladder narrows, the plan picks machines.
 
 use super::Engine;
+use super::ahead::{self, Ahead, AtPrice};
 use super::view::Loss;
 use crate::bounds::Fold;
 use crate::choose::{Bounds, Shape, Stock, Wish, allocate, asleep_power, pick, stocks};
@@ -29,6 +30,8 @@ struct Proposal {
     preferred: Power,
     wishes: Vec<Wish>,
     text: String,
+    /// What looking ahead came to, by cohort; empty under another rule.
+    aheads: Vec<Option<Ahead>>,
 }
 
 impl Engine {
@@ -48,7 +51,8 @@ impl Engine {
         let present = self.setpoint.or_else(|| self.measured_import());
         let present = present.unwrap_or_else(|| site.overhead.meter(self.roster.planned()));
         self.setpoint.get_or_insert(present);
-        let proposal = self.propose(&site, &stocks, marginal, present, now);
+        let aheads = self.aheads(&site, marginal, now);
+        let proposal = self.propose(&site, &stocks, marginal, present, aheads, now);
         let fold = self.fold(&site, &stocks, now, present, loss);
         let (target, ladder) = fold.finish(proposal.preferred);
         self.alarm_overridden(&ladder, step);
@@ -75,8 +79,9 @@ impl Engine {
             measured: self.measured_import(),
             generation: plan.as_ref().map(|p| p.generation),
             changes: (downs, ups),
-            next: self.next_change(&site),
+            next: self.next_change(&site, &proposal.aheads),
         };
+        self.ask_again = ahead::ask_again_at(&proposal.aheads);
         self.remember(now, target);
         step.plan = plan;
         if self.last.as_ref().is_none_or(|last| differs(last, &decision)) {
@@ -91,12 +96,27 @@ impl Engine {
         }
     }
 
+    /// What looking ahead advises above and below the contract blocks.
+    fn aheads(
+        &mut self,
+        site: &Site,
+        marginal: Option<Marginal>,
+        now: Time,
+    ) -> [Vec<Option<Ahead>>; 2] {
+        let Some(m) = marginal else { return [Vec::new(), Vec::new()] };
+        let mut at = |price| self.look_ahead(site, AtPrice { price, over: price - m.market, now });
+        let above = at(m.above);
+        let below = if m.block > Power::ZERO { at(m.below) } else { Vec::new() };
+        [above, below]
+    }
+
     fn propose(
         &self,
         site: &Arc<Site>,
         stocks: &[Stock],
         marginal: Option<Marginal>,
         present: Power,
+        aheads: [Vec<Option<Ahead>>; 2],
         now: Time,
     ) -> Proposal {
         let needs_value = matches!(site.policy.rule, PolicyRule::Breakeven | PolicyRule::LookAhead);
@@ -107,27 +127,39 @@ impl Engine {
             let mut wishes: Vec<Wish> = all.collect();
             self.within_reach(now, &mut wishes);
             let text = format!("the {what} is unknown: stay at {present}");
-            return Proposal { stay: true, preferred: present, wishes, text };
+            let aheads = Vec::new();
+            return Proposal { stay: true, preferred: present, wishes, text, aheads };
         }
         let m = marginal.unwrap_or(Marginal {
+            market: Price::ZERO,
             above: Price::ZERO,
             below: Price::ZERO,
             block: Power::ZERO,
         });
-        let at = |price| {
+        let at = |price, aheads: Vec<Option<Ahead>>| {
             let mut w = wishes(site, self.stairs.as_ref(), &self.regrets, price);
+            for (w, ahead) in w.iter_mut().zip(&aheads) {
+                *w = ahead.as_ref().map_or(*w, |a| a.wish);
+            }
             self.within_reach(now, &mut w);
-            (self.import_of(site, stocks, &w), w)
+            (self.import_of(site, stocks, &w), w, aheads)
         };
-        let (above, above_wishes) = at(m.above);
-        let (below, below_wishes) = at(m.below);
-        let in_block = below.min(m.block);
-        let (preferred, wishes) =
-            if above >= in_block { (above, above_wishes) } else { (in_block, below_wishes) };
-        Proposal { stay: false, preferred, wishes, text: self.wish_text(site, m) }
+        let [above, below] = aheads;
+        let above = at(m.above, above);
+        let (mut preferred, mut chosen) = (above.0, above);
+        if m.block > Power::ZERO {
+            let below = at(m.below, below);
+            let in_block = below.0.min(m.block);
+            if preferred < in_block {
+                (preferred, chosen) = (in_block, below);
+            }
+        }
+        let (_, wishes, aheads) = chosen;
+        let text = self.wish_text(site, m, &aheads);
+        Proposal { stay: false, preferred, wishes, text, aheads }
     }
 
-    fn wish_text(&self, site: &Site, m: Marginal) -> String {
+    fn wish_text(&self, site: &Site, m: Marginal, aheads: &[Option<Ahead>]) -> String {
         match site.policy.rule {
             PolicyRule::AlwaysOn => String::from("always on"),
             PolicyRule::FixedStrike(strike) if m.above < strike => {
@@ -136,7 +168,8 @@ impl Engine {
             PolicyRule::FixedStrike(strike) => {
                 format!("{} with adders is at or above the strike of {strike}", m.above)
             }
-            PolicyRule::Breakeven | PolicyRule::LookAhead => {
+            PolicyRule::LookAhead => ahead::text(site, aheads),
+            PolicyRule::Breakeven => {
                 let segments = self.stairs.as_ref().map_or(&[][..], |s| &s.segments);
                 let worth = segments.iter().filter(|s| s.breakeven > m.above).count();
                 format!(
@@ -436,7 +469,10 @@ impl Engine {
         stairs.segments.iter().filter(used).map(|s| s.breakeven).min()
     }
 
-    fn next_change(&self, site: &Site) -> Option<NextChange> {
+    fn next_change(&self, site: &Site, aheads: &[Option<Ahead>]) -> Option<NextChange> {
+        if let Some(change) = ahead::changes(aheads) {
+            return Some(change);
+        }
         if let PolicyRule::FixedStrike(strike) = site.policy.rule {
             let p = Some(strike - site.import_adder);
             return Some(NextChange { down_above: p, up_below: p });

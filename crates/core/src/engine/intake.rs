@@ -38,6 +38,7 @@ impl Engine {
             Event::Tick => {}
             Event::ClockStepped { by } => self.clock_stepped(now, *by),
             Event::Units(units) => self.units_next.clone_from(units),
+            Event::Models(models) => self.models_next.clone_from(models),
         }
     }
 
@@ -102,6 +103,7 @@ impl Engine {
         self.stairs_for = None;
         self.site = Some(Arc::new(site.clone()));
         self.configure_units(now, site);
+        self.configure_models(site);
     }
 
     pub(super) fn set_mode(&mut self, mode: AutomationMode) {

@@ -3,15 +3,18 @@
 //! It has no clock: an event carries its time. It cannot fail: bad input is an event too. The
 //! same engine runs live, in back-test and in replay; only where events come from differs.
 
+mod ahead;
 mod decide;
 mod intake;
+mod outlook;
 mod units;
 mod view;
 mod wake;
 
-use crate::event::{AutomationMode, Event, Hashprice, Stamped};
-use crate::fleet::CohortSum;
+use crate::event::{AutomationMode, CohortModel, Event, Hashprice, Stamped};
+use crate::fleet::{CohortId, CohortSum};
 use crate::horizon::Regret;
+use crate::horizon::advise::Adviser;
 use crate::horizon::unit::UnitSpec;
 use crate::ledger::{Ledger, LedgerInterval};
 use crate::market::FeedBook;
@@ -23,9 +26,10 @@ use crate::site::Site;
 use crate::time::Time;
 use crate::units::{Money, Power, Price};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+pub use outlook::{CohortOutlook, Outlook, OutlookError};
 pub use units::NO_DRIVER;
 
 /// What one step led to.
@@ -100,6 +104,14 @@ pub struct Engine {
     units: Vec<units::Unit>,
     /// Units told of, until the configuration they belong to comes.
     units_next: Vec<UnitSpec>,
+    /// What each cohort looks ahead with, where it has a model.
+    advisers: BTreeMap<CohortId, Arc<Adviser>>,
+    #[serde(skip)]
+    planners: ahead::Planners,
+    /// When looking ahead is to be asked again though nothing happens.
+    ask_again: Option<Time>,
+    /// Models told of, until the configuration they belong to comes.
+    models_next: Vec<CohortModel>,
     last: Option<Decision>,
 }
 

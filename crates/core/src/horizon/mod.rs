@@ -1,13 +1,20 @@
 //! Looking ahead: what a plan over time is worth, in integers.
 //!
-//! [`unit`] says what a block of load can do and puts it on a lattice of states. [`exact`] plans
-//! one unit over known prices, [`quota`] under limits on energy or time off by the day or month,
-//! [`stairs`] several units and cohorts behind one meter; each tells the plan and what no plan
-//! exceeds. [`regret`] is the rule of restarts for machines, which needs no forecast.
+//! [`unit`] says what a block of load can do and puts it on a lattice of states; [`exact`] finds
+//! its best plan over known prices, [`quota`] under quotas as well, [`stairs`] that of several
+//! behind one meter. [`path`] is what is known and expected of prices and [`rolling`] the plan on
+//! it; [`features`], [`model`] and [`advise`] are what was learned from the past; [`regret`] is
+//! the rule of restarts for machines, which needs no forecast.
 
+pub mod advise;
+pub mod asinh;
 pub mod exact;
+pub mod features;
+pub mod model;
+pub mod path;
 pub mod quota;
 pub mod regret;
+pub mod rolling;
 pub mod stairs;
 pub mod unit;
 

@@ -320,12 +320,19 @@ impl Lattice {
             div_floor(i128::from(now.0) - i128::from(unit.switched_at.0), i128::from(self.step.0));
         let gone =
             u16::try_from(gone.clamp(1, i128::from(DWELL_STEPS_MAX))).expect("it is clamped");
-        if !unit.on() {
-            return self.off(gone);
+        self.state_at_steps(unit.power, gone)
+    }
+
+    /// The state of having been at a power, or off at none, for so many steps, counted as at
+    /// least one; a power between two levels counts as the lower one.
+    #[must_use]
+    pub fn state_at_steps(&self, power: Power, steps: u16) -> StateId {
+        if power <= Power::ZERO {
+            return self.off(steps);
         }
-        let above = self.levels.partition_point(|p| *p <= unit.power);
+        let above = self.levels.partition_point(|p| *p <= power);
         let level = u16::try_from(above.saturating_sub(1)).expect("levels fit 16 bits");
-        self.on(level, gone)
+        self.on(level, steps)
     }
 }
 

@@ -265,11 +265,12 @@ impl<'a> Collector<'a> {
             // Several runs foresee one interval, and each of them counts.
             let by_run = one.kind == SeriesKind::LookAhead;
             let run = |r: &PriceRow| if by_run { r.known_at } else { Time::MIN };
-            order.set(&mut one.rows, gap_steps(one.kind), |r| (run(r), r.interval));
+            let key = |r: &PriceRow| (run(r), r.interval);
+            order.set(&mut one.rows, gap_steps(one.kind), key, |r| r.price.0);
             one.rows.sort_by_key(|r| (r.interval.start, run(r)));
         }
         for one in &mut loads {
-            order.set(&mut one.rows, Some(1), |r| (Time::MIN, r.interval));
+            order.set(&mut one.rows, Some(1), |r| (Time::MIN, r.interval), |r| r.power.0);
         }
         let buses = map.len();
         map.dedup();
@@ -286,6 +287,13 @@ impl<'a> Collector<'a> {
             let text =
                 format!("{file}: rows that came again: {duplicates}; the last of each counts");
             note(NoteKind::Duplicate, duplicates, text);
+        }
+        if let Some(first) = order.conflict {
+            let count = order.conflicts;
+            let text = format!(
+                "{file}: rows that came again with another value: {count}; the first is of {first}"
+            );
+            note(NoteKind::Conflict, count, text);
         }
         if unordered > 0 {
             let text = format!("{file}: rows out of time order, now sorted: {unordered}");
@@ -380,18 +388,23 @@ fn gap_steps(kind: SeriesKind) -> Option<i64> {
 struct Order {
     unordered: u64,
     duplicates: u64,
+    conflicts: u64,
+    /// The first interval that came again with another value.
+    conflict: Option<Interval>,
     missing: u64,
     places: u64,
     longest: Option<Interval>,
 }
 
 impl Order {
-    /// Orders rows by run and interval; `key` is the run and the interval of one.
+    /// Orders rows by run and interval; `key` is the run and the interval of one, `value` what it
+    /// tells of them.
     fn set<T: Copy>(
         &mut self,
         rows: &mut Vec<T>,
         steps: Option<i64>,
         key: impl Fn(&T) -> (Time, Interval),
+        value: impl Fn(&T) -> i64,
     ) {
         let at = |row: &T| {
             let (run, interval) = key(row);
@@ -407,6 +420,10 @@ impl Order {
         rows.dedup_by(|later, kept| {
             let same = at(later) == at(kept);
             if same {
+                if value(later) != value(kept) {
+                    self.conflicts += 1;
+                    self.conflict.get_or_insert(key(later).1);
+                }
                 *kept = *later;
             }
             same

@@ -322,6 +322,8 @@ pub enum NoteKind {
     Gap,
     /// An interval came more than once; the last one counts.
     Duplicate,
+    /// An interval came more than once, with different values; the last one counts.
+    Conflict,
     /// Rows were not in time order; they were sorted.
     Unordered,
     /// Prices lie beyond the dated cap or floor; they were kept.

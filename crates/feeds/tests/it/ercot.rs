@@ -158,7 +158,7 @@ fn each_run_foresees_the_next_hour_by_itself() {
     assert_eq!(parsed.series[0].rows.len(), 4);
     assert_eq!(parsed.series[0].rows[3].price.to_string(), "37.00/MWh");
     let notes: Vec<NoteKind> = parsed.notes.iter().map(|n| n.kind).collect();
-    assert_eq!(notes, [NoteKind::Duplicate]);
+    assert_eq!(notes, [NoteKind::Duplicate, NoteKind::Conflict]);
     // Around the hour that comes twice, run and interval have each a mark of their own.
     let autumn = format!(
         "{AHEAD}11/02/2025 01:55:01,N,1,11/02/2025 01:00:00,Y,HB_WEST,HU,30\n\

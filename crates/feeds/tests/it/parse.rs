@@ -206,6 +206,9 @@ fn rows_are_sorted_and_the_last_of_an_interval_counts() {
     HB_WEST (HU) 2024-08-01T05:15:00Z +15 min 15.60/MWh known 2024-08-01T05:32:00Z
     note: x.csv: rows that came again: 1;
         the last of each counts
+    note: x.csv: rows that came again with another value: 1;
+        the first is of [2024-08-01T05:15:00Z,
+        2024-08-01T05:30:00Z)
     note: x.csv: rows out of time order,
         now sorted: 1
     ");

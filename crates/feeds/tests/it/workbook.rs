@@ -356,5 +356,6 @@ fn a_report_posted_again_counts_once() {
     HB_WEST dispatch
       2025-04-10T23:20:11Z +5 min 42.00/MWh known 2025-04-10T23:20:31Z
     note: x.csv: rows that came again: 1; the last of each counts
+    note: x.csv: rows that came again with another value: 1; the first is of [2025-04-10T23:20:11Z, 2025-04-10T23:25:11Z)
     ");
 }

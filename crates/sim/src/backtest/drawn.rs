@@ -32,7 +32,8 @@ pub(super) struct Drawn<'a> {
     next_value: usize,
     segments: Vec<Segment>,
     starts: Vec<u64>,
-    tracks: Vec<Vec<(Time, Power)>>,
+    /// Power each unit was set to, and when.
+    set_points: Vec<Vec<(Time, Power)>>,
 }
 
 impl<'a> Drawn<'a> {
@@ -50,7 +51,7 @@ impl<'a> Drawn<'a> {
             next_value: 0,
             segments: Vec::new(),
             starts: vec![0; site.cohorts.len()],
-            tracks: vec![Vec::new(); scene.units.len()],
+            set_points: vec![Vec::new(); scene.units.len()],
         };
         for (i, machine) in site.machines.iter().enumerate() {
             let unit = scene.units.iter().find(|u| u.cohort == machine.cohort);
@@ -60,7 +61,6 @@ impl<'a> Drawn<'a> {
                 drawn.levels[i] = site.cohorts[cohort].curve.top();
             }
             drawn.add(cohort, drawn.levels[i], 1);
-            drawn.track(tape.span.start, cohort);
         }
         drawn
     }
@@ -70,14 +70,6 @@ impl<'a> Drawn<'a> {
         let sum = &mut self.sums[cohort];
         sum.0 += point.power.times(sign);
         sum.1 += point.rate.0 * sign;
-    }
-
-    /// Notes the power a unit has been set to.
-    fn track(&mut self, now: Time, cohort: usize) {
-        let unit = self.scene.units.iter().position(|u| usize::from(u.cohort.0) == cohort);
-        if let Some(unit) = unit {
-            self.tracks[unit].push((now, self.sums[cohort].0));
-        }
     }
 
     /// Takes in what machines are told now.
@@ -105,11 +97,15 @@ impl<'a> Drawn<'a> {
     }
 
     fn set(&mut self, at: Time, machine: usize, level: Level) {
-        let cohort = usize::from(self.scene.site.machines[machine].cohort.0);
+        let id = self.scene.site.machines[machine].cohort;
+        let cohort = usize::from(id.0);
+        if let Some(unit) = self.scene.units.iter().position(|u| u.cohort == id) {
+            let power = self.scene.site.cohorts[cohort].curve.at(level).power;
+            self.set_points[unit].push((at, power));
+        }
         let was = std::mem::replace(&mut self.levels[machine], level);
         self.add(cohort, was, -1);
         self.add(cohort, level, 1);
-        self.track(at, cohort);
         if was == Level::SLEEP && level > Level::SLEEP {
             let size = self.scene.lot_sizes[cohort];
             self.starts[cohort] += u64::from(size);
@@ -193,7 +189,12 @@ impl<'a> Drawn<'a> {
             let lots = starts / u64::from((*size).max(1));
             start_cost += cohort.start_cost.times(i64::try_from(lots).unwrap_or(i64::MAX));
         }
-        let Self { segments, starts, tracks, .. } = self;
-        Run { segments, starts, start_cost, tracks, steps }
+        Run {
+            segments: self.segments,
+            starts: self.starts,
+            start_cost,
+            steps,
+            set_points: self.set_points,
+        }
     }
 }

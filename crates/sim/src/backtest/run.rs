@@ -4,7 +4,7 @@ use super::drawn::Drawn;
 use super::scene::Scene;
 use super::tape::Tape;
 use headgate_core::engine::{Engine, Step};
-use headgate_core::event::{Event, Stamped};
+use headgate_core::event::{CohortModel, Event, Stamped};
 use headgate_core::horizon::unit::{LatticeError, UnitSpec};
 use headgate_core::site::{PolicyRule, Site};
 use headgate_core::time::{Interval, Span, Time};
@@ -22,11 +22,22 @@ pub enum Policy {
     PerfectForesight,
 }
 
+/// Models in force from a moment on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dated {
+    /// From when on; models must have been trained on what was known before.
+    pub from: Time,
+    /// Those of each cohort that has one.
+    pub models: Vec<CohortModel>,
+}
+
 /// How a run goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunOptions {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RunOptions<'a> {
     /// How much later than it could be known everything is told.
     pub lag: Span,
+    /// What looking ahead goes by, in order of time; the engine's own rule where it is empty.
+    pub models: &'a [Dated],
 }
 
 /// Power held for a while within one settlement interval.
@@ -57,10 +68,11 @@ pub struct Run {
     pub starts: Vec<u64>,
     /// What the starts cost.
     pub start_cost: Money,
-    /// For each unit, from when on it was set to which power, at the unit; in order.
-    pub tracks: Vec<Vec<(Time, Power)>>,
     /// Engine steps taken; zero for the plan in hindsight.
     pub steps: u64,
+    /// Power each unit was set to, and when, in order of time; before the first it is as it
+    /// begins.
+    pub set_points: Vec<Vec<(Time, Power)>>,
 }
 
 /// Why a run cannot be made.
@@ -69,6 +81,9 @@ pub enum RunError {
     /// The site cannot be simulated.
     #[error("failed to simulate the site: {0}")]
     Site(String),
+    /// There is no plan in hindsight.
+    #[error("failed to plan in hindsight")]
+    Hindsight(#[source] Box<super::HindsightError>),
     /// A unit admits no plan at the tape's step.
     #[error("failed to plan `{unit}` at the tape's step")]
     Unit {
@@ -95,7 +110,7 @@ pub fn run(
     units: &[UnitSpec],
     tape: &Tape,
     policy: Policy,
-    options: RunOptions,
+    options: RunOptions<'_>,
     on_step: OnStep<'_>,
 ) -> Result<Run, RunError> {
     let mut scene = Scene::new(site, units, tape)?;
@@ -104,8 +119,30 @@ pub fn run(
             scene.site.policy.rule = rule;
             Ok(Life::new(&scene, tape, options, on_step).live())
         }
-        Policy::PerfectForesight => Err(RunError::Site("hindsight is not built yet".into())),
+        Policy::PerfectForesight => {
+            let best = super::hindsight(site, units, tape);
+            best.map(|h| h.run).map_err(|e| RunError::Hindsight(Box::new(e)))
+        }
     }
+}
+
+/// Lives through a tape under the site's own rule and hands over the engine as it is then.
+///
+/// # Errors
+/// [`RunError`] when the site cannot be simulated.
+pub fn engine_after(
+    site: &Site,
+    units: &[UnitSpec],
+    tape: &Tape,
+    options: RunOptions<'_>,
+) -> Result<Engine, RunError> {
+    let scene = Scene::new(site, units, tape)?;
+    let mut nothing = |_: &Stamped, _: &Step| {};
+    let mut life = Life::new(&scene, tape, options, &mut nothing);
+    life.pass();
+    life.now = tape.span.end;
+    life.tell(Event::Tick);
+    Ok(life.engine)
 }
 
 /// One run under way.
@@ -113,6 +150,7 @@ struct Life<'a> {
     scene: &'a Scene,
     tape: &'a Tape,
     lag: Span,
+    models: &'a [Dated],
     engine: Engine,
     drawn: Drawn<'a>,
     now: Time,
@@ -122,11 +160,12 @@ struct Life<'a> {
 }
 
 impl<'a> Life<'a> {
-    fn new(scene: &'a Scene, tape: &'a Tape, options: RunOptions, on_step: OnStep<'a>) -> Self {
+    fn new(scene: &'a Scene, tape: &'a Tape, options: RunOptions<'a>, on_step: OnStep<'a>) -> Self {
         Self {
             scene,
             tape,
             lag: options.lag,
+            models: options.models,
             engine: Engine::new(),
             drawn: Drawn::new(scene, tape),
             now: tape.span.start,
@@ -137,17 +176,20 @@ impl<'a> Life<'a> {
     }
 
     fn live(mut self) -> Run {
+        self.pass();
+        self.drawn.finish(self.steps)
+    }
+
+    /// Lets the whole span pass.
+    fn pass(&mut self) {
         let (tape, scene) = (self.tape, self.scene);
         self.tell(Event::Started { version: env!("CARGO_PKG_VERSION").into(), epoch: 1 });
-        if !scene.units.is_empty() {
-            self.tell(Event::Units(scene.units.clone()));
-        }
         let mut values = tape.values.iter().peekable();
         let mut value = None;
         while let Some(known) = values.next_if(|v| v.known_at <= tape.span.start) {
             value = Some(*known);
         }
-        self.tell(Event::Configured(Box::new(scene.site.clone())));
+        self.configure();
         if let Some(value) = value {
             self.tell(Event::Value(value));
         }
@@ -156,12 +198,16 @@ impl<'a> Life<'a> {
         loop {
             let next_value = values.peek().map_or(Time::MAX, |v| v.known_at);
             let next_told = told.peek().map_or(Time::MAX, |t| t.at + self.lag);
-            let at = next_value.min(next_told).min(self.wake).max(self.now);
+            let next_models = self.models.first().map_or(Time::MAX, |m| m.from);
+            let next = next_value.min(next_told).min(next_models).min(self.wake);
+            let at = next.max(self.now);
             if at >= tape.span.end {
                 break;
             }
             self.now = at;
-            if let Some(value) = values.next_if(|v| v.known_at <= at) {
+            if next_models <= at {
+                self.configure();
+            } else if let Some(value) = values.next_if(|v| v.known_at <= at) {
                 self.tell(Event::Value(*value));
             } else if let Some(batch) = told.next_if(|t| t.at + self.lag <= at) {
                 if let Some(feed) = scene.feed(batch.kind) {
@@ -172,7 +218,20 @@ impl<'a> Life<'a> {
                 self.tell(Event::Tick);
             }
         }
-        self.drawn.finish(self.steps)
+    }
+
+    /// Tells the configuration, with the models in force now.
+    fn configure(&mut self) {
+        let scene = self.scene;
+        let due = self.models.partition_point(|m| m.from <= self.now);
+        if !scene.units.is_empty() {
+            self.tell(Event::Units(scene.units.clone()));
+        }
+        if let Some(dated) = due.checked_sub(1).map(|i| &self.models[i]) {
+            self.tell(Event::Models(dated.models.clone()));
+        }
+        self.models = &self.models[due..];
+        self.tell(Event::Configured(Box::new(scene.site.clone())));
     }
 
     fn tell(&mut self, event: Event) {

@@ -134,17 +134,8 @@ pub fn settle(
         }
         let no_price = SettleError::NoPrice { interval, start: whole.start };
         let price = prices.get(&whole.start).copied().ok_or(no_price)?;
-        let mut entry = LedgerInterval {
-            interval,
-            energy: metered.energy,
-            measured: interval.length(),
-            price: None,
-            published: false,
-            compute_revenue: revenue(site, metered, hashprice),
-            energy_cost: Money::ZERO,
-            sell_back: Money::ZERO,
-        };
-        entry.settle(site, price, true);
+        let worth = revenue(site, metered.machine_energy, metered.work, hashprice);
+        let entry = entry(site, interval, metered.energy, worth, price);
         account.count(&entry, metered.work);
     }
     for (cohort, n) in site.cohorts.iter().zip(starts) {
@@ -167,11 +158,35 @@ impl Account {
     }
 }
 
-fn revenue(site: &Site, metered: &IntervalMeter, hashprice: Money) -> Money {
+/// One interval at its published price, by the ledger's own rules.
+pub(crate) fn entry(
+    site: &Site,
+    interval: Interval,
+    energy: Energy,
+    compute_revenue: Money,
+    price: Price,
+) -> LedgerInterval {
+    let mut entry = LedgerInterval {
+        interval,
+        energy,
+        measured: interval.length(),
+        price: None,
+        published: false,
+        compute_revenue,
+        energy_cost: Money::ZERO,
+        sell_back: Money::ZERO,
+    };
+    entry.settle(site, price, true);
+    entry
+}
+
+/// What work was worth by the site's own value: by the energy that did it, or at a hash price
+/// less the pool's fee.
+pub(crate) fn revenue(site: &Site, energy: Energy, work: i64, hashprice: Money) -> Money {
     match site.value {
-        Value::Energy(price) => price.of(metered.machine_energy),
+        Value::Energy(price) => price.of(energy),
         Value::Hashprice { pool_fee_ppm, .. } => {
-            let gross = i128::from(hashprice.0) * i128::from(metered.work);
+            let gross = i128::from(hashprice.0) * i128::from(work);
             let net = gross * i128::from(WHOLE_PPM - pool_fee_ppm);
             let whole = i128::from(WHOLE_PPM);
             Money(to_i64(div_half_even(net, MILLION_GH_PER_PH_DAY * whole * whole)))

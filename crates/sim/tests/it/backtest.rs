@@ -10,7 +10,7 @@ use headgate_sim::backtest::{Policy, Run, RunOptions, Tape, run};
 const START: Time = Time::from_seconds(1_724_112_000);
 
 fn live(site: &Site, units: &[UnitSpec], tape: &Tape, rule: PolicyRule) -> Run {
-    let options = RunOptions { lag: Span::ZERO };
+    let options = RunOptions::default();
     run(site, units, tape, Policy::Rule(rule), options, &mut |_, _| {}).unwrap()
 }
 

@@ -37,7 +37,8 @@ fn check(event: Event) -> String {
         | Event::Operator(_)
         | Event::Tick
         | Event::ClockStepped { .. }
-        | Event::Units(_) => {}
+        | Event::Units(_)
+        | Event::Models(_) => {}
     }
     let stamped = Stamped { seq: 300, at: AT, event };
     let bytes = postcard::to_stdvec(&stamped).unwrap();

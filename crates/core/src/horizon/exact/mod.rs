@@ -110,6 +110,17 @@ pub enum ExactError {
     },
 }
 
+impl Origin {
+    /// Starts already made on the day of the first step.
+    #[must_use]
+    pub fn starts(self) -> u16 {
+        match self {
+            Self::At { starts, .. } => starts,
+            Self::Free => 0,
+        }
+    }
+}
+
 impl fmt::Display for ExactError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -330,6 +341,15 @@ impl Planner {
     pub fn origin(&self, unit: &UnitState, now: Time) -> Origin {
         let starts = if unit.start_day == now.day() { unit.starts } else { 0 };
         Origin::At { state: self.lattice.state_at(unit, now), starts }
+    }
+
+    /// Where a unit stands at the beginning of a step, its switches counted by the grid: one made
+    /// in a step is one step old in the next, wherever in the step it was made.
+    #[must_use]
+    pub fn origin_on_grid(&self, unit: &UnitState, begin: Time) -> Origin {
+        let step = self.lattice.step();
+        let on_grid = UnitState { switched_at: unit.switched_at.interval(step).start, ..*unit };
+        self.origin(&on_grid, begin)
     }
 
     /// What the best plan earns.

@@ -1,0 +1,322 @@
+//! A trained model as data: what states of a unit are worth, seen from what is known.
+//!
+//! `W(d | x)` is the money still to come after a step that ends in state `d`, less that after
+//! one at full power, as expected from features `x`. For a few *anchor* states it is a sum of
+//! piecewise linear functions of one feature each, and of products of such a function of one
+//! feature with another feature; between anchors it is interpolated.
+
+use super::features::{FEATURE_BITS, Features, Knowledge};
+use super::unit::{Lattice, LatticeError, StateId, UnitSpec};
+use crate::market::SettlementPoint;
+use crate::number::to_i64;
+use crate::time::{Interval, Span, Time};
+use crate::units::{Money, Price};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Version of the model's meaning: features, their order and the sums.
+pub const MODEL_VERSION: u16 = 1;
+/// Most anchor states.
+pub const ANCHORS_MAX: usize = 64;
+/// Most terms of a table.
+pub const TERMS_MAX: usize = 96;
+/// Most knots of a term.
+pub const KNOTS_MAX: usize = 16;
+/// Largest coefficient: one thousand million of currency.
+const COEFFICIENT_MAX: i64 = 1_000_000_000_000_000;
+/// Fractional bits of an interpolation weight.
+const WEIGHT_BITS: u32 = 16;
+
+/// A piecewise linear function of a feature, one for each anchor, alone or times another feature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Term {
+    /// Index of the feature it is a function of.
+    pub of: u8,
+    /// Index of the feature it is multiplied by.
+    pub times: Option<u8>,
+    /// Where its slope changes, rising.
+    pub knots: Vec<i32>,
+    /// For each piece, the lowest first, for each anchor: value at the piece's lower knot (the
+    /// first knot for the first piece), and slope for one unit of the feature; micro-currency.
+    pub pieces: Vec<(i64, i64)>,
+}
+
+/// Worth of the anchors under one kind of knowledge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// What is known.
+    pub knowledge: Knowledge,
+    /// Constant part for each anchor.
+    pub constant: Vec<i64>,
+    /// The terms.
+    pub terms: Vec<Term>,
+}
+
+/// Two prices between which a unit stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Band {
+    /// It starts below this, relative to the value.
+    pub start_below: Price,
+    /// It stops above this, relative to the value.
+    pub stop_above: Price,
+}
+
+/// The states whose worth is told, as counters and levels; the others are interpolated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anchors {
+    /// Steps off, rising.
+    pub off: Vec<u16>,
+    /// Steps on, rising.
+    pub on: Vec<u16>,
+    /// Levels, rising.
+    pub levels: Vec<u16>,
+}
+
+/// What a model was trained on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trained {
+    /// At these points together.
+    pub points: Vec<SettlementPoint>,
+    /// From when to when.
+    pub span: Interval,
+    /// Decisions learned from.
+    pub rows: u64,
+    /// Whether day-ahead prices were among what was known.
+    pub day_ahead: bool,
+}
+
+/// A trained model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// [`MODEL_VERSION`] it was made by.
+    pub version: u16,
+    /// The unit it is for; its cohort does not matter.
+    pub unit: UnitSpec,
+    /// Value of a consumed MWh it was trained at.
+    pub value: Price,
+    /// Distance from the value that counts as one.
+    pub scale: Price,
+    /// Step of decisions.
+    pub step: Span,
+    /// Step of settlement.
+    pub settle_step: Span,
+    /// Local time less UTC, from each moment on, in time order.
+    pub offsets: Vec<(Time, Span)>,
+    /// What it was trained on.
+    pub trained: Trained,
+    /// States whose worth is told.
+    pub anchors: Anchors,
+    /// Worth by kind of knowledge.
+    pub tables: Vec<Table>,
+    /// What to do where no table fits what is known.
+    pub band: Band,
+}
+
+/// Why a model cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModelError {
+    /// It was made by another version of the program.
+    Version(u16),
+    /// The unit does not fit the step.
+    Unit(LatticeError),
+    /// A part of it contradicts another or is out of bounds; the part is named.
+    Part(&'static str),
+}
+
+impl fmt::Display for ModelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(v) => write!(
+                f,
+                "the model is of version {v}, this program reads {MODEL_VERSION}: train it anew"
+            ),
+            Self::Unit(e) => write!(f, "the model's unit: {e}"),
+            Self::Part(part) => write!(f, "the model's {part} is damaged: train it anew"),
+        }
+    }
+}
+
+impl std::error::Error for ModelError {}
+
+impl Anchors {
+    /// Anchors for a lattice: at most five counters of each dwell and four levels.
+    #[must_use]
+    pub fn of(lattice: &Lattice) -> Self {
+        let (off, on) = lattice.dwell();
+        let top = u16::try_from(lattice.levels().len() - 1).expect("levels fit 16 bits");
+        Self { off: spaced(1, off, 5), on: spaced(1, on, 5), levels: spaced(0, top, 4) }
+    }
+
+    /// How many anchors there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.off.len() + self.on.len() * self.levels.len()
+    }
+
+    /// The anchors as states, in order.
+    #[must_use]
+    pub fn states(&self, lattice: &Lattice) -> Vec<StateId> {
+        let off = self.off.iter().map(|n| lattice.off(*n));
+        let on = self.levels.iter().flat_map(|l| self.on.iter().map(|n| lattice.on(*l, *n)));
+        off.chain(on).collect()
+    }
+
+    /// A state as a mixture of anchors: indices and weights in parts of 65,536.
+    #[must_use]
+    pub fn mixture(&self, lattice: &Lattice, s: StateId) -> Vec<(usize, i64)> {
+        let steps = lattice.steps(s);
+        let Some(level) = lattice.level(s) else { return between(&self.off, steps) };
+        let counters = between(&self.on, steps);
+        let mut out = Vec::with_capacity(4);
+        for (l, wide) in between(&self.levels, level) {
+            for (n, narrow) in &counters {
+                let at = self.off.len() + l * self.on.len() + n;
+                out.push((at, (wide * narrow) >> WEIGHT_BITS));
+            }
+        }
+        out
+    }
+
+    fn fits(&self, lattice: &Lattice) -> bool {
+        let rising = |list: &[u16], from: u16, to: u16| {
+            list.first() == Some(&from)
+                && list.last() == Some(&to)
+                && list.windows(2).all(|w| w[0] < w[1])
+        };
+        let (off, on) = lattice.dwell();
+        let top = u16::try_from(lattice.levels().len() - 1).unwrap_or(u16::MAX);
+        rising(&self.off, 1, off)
+            && rising(&self.on, 1, on)
+            && rising(&self.levels, 0, top)
+            && self.count() <= ANCHORS_MAX
+    }
+}
+
+fn spaced(from: u16, to: u16, most: u16) -> Vec<u16> {
+    let gaps = (most - 1).min(to - from);
+    let at = |i: u16| from + (u32::from(to - from) * u32::from(i) / u32::from(gaps.max(1))) as u16;
+    (0..=gaps).map(at).collect()
+}
+
+fn between(list: &[u16], x: u16) -> Vec<(usize, i64)> {
+    let one = 1 << WEIGHT_BITS;
+    let above = list.partition_point(|v| *v < x);
+    match (above.checked_sub(1), list.get(above)) {
+        (_, Some(v)) if *v == x => vec![(above, one)],
+        (Some(below), Some(v)) => {
+            let (low, high) = (i64::from(list[below]), i64::from(*v));
+            let part = ((i64::from(x) - low) << WEIGHT_BITS) / (high - low);
+            vec![(below, one - part), (above, part)]
+        }
+        (Some(below), None) => vec![(below, one)],
+        (None, _) => vec![(0, one)],
+    }
+}
+
+impl Model {
+    /// Checks every part of a model that came from outside.
+    ///
+    /// # Errors
+    /// [`ModelError`] naming what is wrong.
+    pub fn check(&self) -> Result<Lattice, ModelError> {
+        if self.version != MODEL_VERSION {
+            return Err(ModelError::Version(self.version));
+        }
+        let lattice = Lattice::new(&self.unit, self.step).map_err(ModelError::Unit)?;
+        let part = |ok: bool, name| if ok { Ok(()) } else { Err(ModelError::Part(name)) };
+        let steps = self.settle_step.0 > 0 && self.settle_step.0 % self.step.0 == 0;
+        part(steps && self.settle_step.0 / self.step.0 <= 255, "step")?;
+        part(self.scale.0 > 0, "scale")?;
+        part(self.offsets.windows(2).all(|w| w[0].0 < w[1].0), "list of time zone offsets")?;
+        part(self.anchors.fits(&lattice), "list of states")?;
+        part(self.band.start_below <= self.band.stop_above, "band")?;
+        let states = self.anchors.count();
+        for table in &self.tables {
+            part(table.constant.len() == states && table.terms.len() <= TERMS_MAX, "table")?;
+            part(table.constant.iter().all(|c| c.abs() <= COEFFICIENT_MAX), "constant")?;
+            for term in &table.terms {
+                part(term.fits(states), "term")?;
+            }
+        }
+        Ok(lattice)
+    }
+
+    /// Local time less UTC at a moment; zero before the first one told.
+    #[must_use]
+    pub fn offset(&self, at: Time) -> Span {
+        let next = self.offsets.partition_point(|(from, _)| *from <= at);
+        next.checked_sub(1).map_or(Span::ZERO, |i| self.offsets[i].1)
+    }
+
+    /// The table for a kind of knowledge.
+    #[must_use]
+    pub fn table(&self, knowledge: Knowledge) -> Option<&Table> {
+        self.tables.iter().find(|t| t.knowledge == knowledge)
+    }
+}
+
+impl Term {
+    fn fits(&self, states: usize) -> bool {
+        let features = super::features::FEATURES;
+        let known = |i: u8| usize::from(i) < features;
+        known(self.of)
+            && self.times.is_none_or(known)
+            && !self.knots.is_empty()
+            && self.knots.len() <= KNOTS_MAX
+            && self.knots.windows(2).all(|w| w[0] < w[1])
+            && self.pieces.len() == (self.knots.len() + 1) * states
+            && self.pieces.iter().all(|(a, b)| a.abs().max(b.abs()) <= COEFFICIENT_MAX)
+    }
+}
+
+/// A table looked up at one decision's features: what remains is one sum an anchor.
+#[derive(Debug)]
+pub struct Lookup<'a> {
+    table: &'a Table,
+    /// For each term: its piece, the way into it, and what it is multiplied by.
+    at: [(u32, i32, i32); TERMS_MAX],
+    states: usize,
+}
+
+impl<'a> Lookup<'a> {
+    /// Finds each term's piece.
+    #[must_use]
+    pub fn new(table: &'a Table, features: &Features) -> Self {
+        let states = table.constant.len();
+        let mut at = [(0, 0, 0); TERMS_MAX];
+        for (slot, term) in at.iter_mut().zip(&table.terms) {
+            let x = features[usize::from(term.of)];
+            let piece = term.knots.iter().take_while(|k| **k <= x).count();
+            let from = term.knots[piece.saturating_sub(1)];
+            let times = term.times.map_or(1 << FEATURE_BITS, |i| features[usize::from(i)]);
+            let first = u32::try_from(piece * states).expect("KNOTS_MAX and ANCHORS_MAX fit");
+            *slot = (first, x - from, times);
+        }
+        Self { table, at, states }
+    }
+
+    /// Worth of an anchor relative to full power.
+    #[must_use]
+    pub fn anchor(&self, i: usize) -> i64 {
+        debug_assert!(i < self.states, "an anchor of the table");
+        let mut sum = self.table.constant[i];
+        for (term, (first, into, times)) in self.table.terms.iter().zip(&self.at) {
+            let (base, slope) = term.pieces[*first as usize + i];
+            let here = base + ((i128::from(slope) * i128::from(*into)) >> FEATURE_BITS) as i64;
+            sum += if term.times.is_some() {
+                ((i128::from(here) * i128::from(*times)) >> FEATURE_BITS) as i64
+            } else {
+                here
+            };
+        }
+        sum
+    }
+
+    /// Worth of a mixture of anchors.
+    #[must_use]
+    pub fn worth(&self, mixture: &[(usize, i64)]) -> Money {
+        let sum: i128 =
+            mixture.iter().map(|(i, w)| i128::from(self.anchor(*i)) * i128::from(*w)).sum();
+        Money(to_i64(sum >> WEIGHT_BITS))
+    }
+}

@@ -1,0 +1,277 @@
+//! Fitted value iteration: what states are worth as a function of what is known.
+
+use super::columns::{Columns, Scale, Sparse};
+use super::ridge::{Factor, Gram};
+use super::rows::Steps;
+use super::values::{Chooser, Moves, Valuation, backward};
+use headgate_core::horizon::features::{Feature, Features, Knowledge, UNIT};
+use headgate_core::horizon::model::Anchors;
+use headgate_core::horizon::unit::{Lattice, StateId, UnitSpec};
+use headgate_core::time::SECOND;
+
+/// Settings of a fit; the defaults are what `train` uses.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Shrinkage of standardised columns.
+    pub ridge: f64,
+    /// Rounds after the one in hindsight.
+    pub rounds: usize,
+    /// Groups of weeks; worths used on a week come from the other groups.
+    pub folds: usize,
+    /// Share of what really followed in a target.
+    pub lambda: f64,
+    /// Scales above the value at which settlement prices are cut.
+    pub cap: f64,
+    /// Largest difference of worth, as money lost or won at one scale's distance from the value,
+    /// in hours of full power.
+    pub clip: f64,
+    /// Scales from the value within which a decision counts in full.
+    pub focus: f64,
+    /// The same for where knots are placed.
+    pub knots: f64,
+    /// Share of the step's own error left out of targets.
+    pub share: f64,
+    /// Weight of the decisions of other values of the work.
+    pub beside: f64,
+    /// Other values of the work learned from, as parts of a scale above and below.
+    pub shift: f64,
+    /// Steps by which prices are late when the band is needed.
+    pub band_late: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ridge: 30.0,
+            rounds: 3,
+            folds: 2,
+            lambda: 0.7,
+            cap: 40.0,
+            clip: 4.0,
+            focus: 1.0,
+            knots: 0.5,
+            share: 1.0,
+            beside: 0.0,
+            shift: 1.0,
+            band_late: 1,
+        }
+    }
+}
+
+/// A fitted table in f64: weights by column and anchor.
+pub struct Fitted {
+    /// What was known.
+    pub knowledge: Knowledge,
+    /// Its columns.
+    pub columns: Columns,
+    /// Values at knots, the constant first: `[column * anchors + anchor]`.
+    pub values: Vec<f64>,
+    /// Rows it was fitted on.
+    pub rows: usize,
+}
+
+/// One decision: tape, step, fold.
+type At = (usize, usize, usize);
+
+struct Group {
+    knowledge: Knowledge,
+    rows: Vec<At>,
+    columns: Columns,
+    /// Factors for each fold left out, and for all.
+    factors: Vec<(Factor, Scale)>,
+    /// Worths of the anchors on each row, by fits without its fold.
+    worth: Vec<f32>,
+    values: Vec<f64>,
+}
+
+/// What a fit works on.
+pub struct Fit<'a> {
+    /// Tapes, step by step.
+    pub steps: &'a [Steps],
+    /// The unit.
+    pub spec: &'a UnitSpec,
+    /// Its lattice.
+    pub lattice: &'a Lattice,
+    /// States whose worth is fitted.
+    pub anchors: &'a Anchors,
+    /// Value of a consumed MWh a model is fitted for.
+    pub value: f64,
+    /// Distance from it that counts as one.
+    pub scale: f64,
+    /// Settings.
+    pub settings: Settings,
+}
+
+/// How much a decision counts: in full where prices lie near the value or on both sides of it.
+fn weight(x: &Features, focus: f64) -> f64 {
+    let z = |f: Feature| f64::from(x[f as usize]) / f64::from(UNIT);
+    let high = z(Feature::Now).max(z(Feature::Run)).max(z(Feature::Back1)).max(z(Feature::Back2));
+    let low = z(Feature::Now).min(z(Feature::Run));
+    let far = if high < 0.0 { -high } else { low.max(0.0) };
+    let part = far / focus;
+    0.02 + 0.98 / (1.0 + part * part)
+}
+
+impl Fit<'_> {
+    fn features(&self, at: &At) -> &Features {
+        let seen = self.steps[at.0].seen[at.1].as_ref();
+        &seen.expect("rows are steps that saw something").features
+    }
+
+    fn weight(&self, at: &At) -> f64 {
+        let own = (self.steps[at.0].value - self.value).abs() < 1e-9;
+        let beside = if own { 1.0 } else { self.settings.beside };
+        weight(self.features(at), self.settings.focus) * beside
+    }
+
+    /// Fits.
+    pub fn run(&self) -> Vec<Fitted> {
+        let moves = Moves::of(self.lattice, self.spec);
+        let mut groups = self.groups();
+        for round in 0..=self.settings.rounds {
+            let targets = self.targets(&moves, &groups, round);
+            for group in &mut groups {
+                self.round(group, &targets);
+            }
+        }
+        let done = |g: Group| Fitted {
+            knowledge: g.knowledge,
+            columns: g.columns,
+            values: g.values,
+            rows: g.rows.len(),
+        };
+        groups.into_iter().map(done).collect()
+    }
+
+    fn groups(&self) -> Vec<Group> {
+        let mut rows: std::collections::BTreeMap<Knowledge, Vec<At>> = Default::default();
+        for (i, steps) in self.steps.iter().enumerate() {
+            for (t, seen) in steps.seen.iter().enumerate() {
+                let Some(seen) = seen else { continue };
+                let at = steps.start.0 + steps.step.0 * i64::try_from(t).unwrap_or(0);
+                let week = at.div_euclid(7 * 86_400 * SECOND);
+                let folds = i64::try_from(self.settings.folds).unwrap_or(1);
+                let fold = usize::try_from(week.rem_euclid(folds)).unwrap_or(0);
+                rows.entry(seen.knowledge).or_default().push((i, t, fold));
+            }
+        }
+        rows.into_iter().map(|(knowledge, rows)| self.group(knowledge, rows)).collect()
+    }
+
+    fn group(&self, knowledge: Knowledge, rows: Vec<At>) -> Group {
+        let knots = self.settings.knots;
+        let sample: Vec<(&Features, f64)> =
+            rows.iter().map(|r| (self.features(r), weight(self.features(r), knots))).collect();
+        let columns = Columns::of(&sample);
+        let (n, folds) = (columns.count, self.settings.folds);
+        let mut grams: Vec<Gram> = (0..folds).map(|_| Gram::new(n)).collect();
+        let mut row = Sparse::new();
+        for at in &rows {
+            columns.row(self.features(at), &mut row);
+            grams[at.2].add(&row, self.weight(at));
+        }
+        let factor = |without: usize| {
+            let mut sum = Gram::new(n);
+            for (_, g) in grams.iter().enumerate().filter(|(f, _)| *f != without) {
+                sum.plus(g);
+            }
+            let (standard, scale) = columns.standard(&sum.whole());
+            (Factor::of(&standard, n, self.settings.ridge), scale)
+        };
+        let factors = (0..=folds).map(factor).collect();
+        let worth = vec![0.0; rows.len() * self.anchors.count()];
+        Group { knowledge, rows, columns, factors, worth, values: Vec::new() }
+    }
+
+    /// Targets of each tape's steps: worths of the anchors after the step.
+    fn targets(&self, moves: &Moves, groups: &[Group], round: usize) -> Vec<Vec<f32>> {
+        let anchors = self.anchors.states(self.lattice);
+        let a = anchors.len();
+        let hour = self.spec.max.0 as f64 / 1e6 * self.scale;
+        let clip = (self.settings.clip * hour).max(2.0 * self.spec.start_cost.0 as f64 / 1e6);
+        let all = (0..self.lattice.states()).map(|i| StateId(u16::try_from(i).unwrap_or(0)));
+        let mixtures: Vec<_> = all.map(|s| self.anchors.mixture(self.lattice, s)).collect();
+        let mut out = Vec::new();
+        for (i, steps) in self.steps.iter().enumerate() {
+            let mut index: Vec<Option<(usize, usize)>> = vec![None; steps.seen.len()];
+            for (g, group) in groups.iter().enumerate() {
+                for (r, (tape, t, _)) in group.rows.iter().enumerate() {
+                    if *tape == i {
+                        index[*t] = Some((g, r));
+                    }
+                }
+            }
+            let worth = |t: usize, to: &mut [f64]| {
+                let (g, r) = index[t].expect("a step that saw something has a row");
+                let row = &groups[g].worth[r * a..(r + 1) * a];
+                for (v, mixture) in to.iter_mut().zip(&mixtures) {
+                    let part = |(k, w): &(usize, i64)| f64::from(row[*k]) * *w as f64 / 65536.0;
+                    *v = mixture.iter().map(part).sum();
+                }
+            };
+            let chooser = if round == 0 { Chooser::Hindsight } else { Chooser::Fitted(&worth) };
+            let how = Valuation {
+                value: steps.value,
+                cap: steps.value + self.settings.cap * self.scale,
+                lambda: self.settings.lambda,
+                share: self.settings.share,
+            };
+            let mut targets = vec![0.0; steps.seen.len() * a];
+            backward(steps, moves, &how, &chooser, |t, after| {
+                for (k, s) in anchors.iter().enumerate() {
+                    targets[t * a + k] = after[s.index()].clamp(-clip, clip) as f32;
+                }
+            });
+            out.push(targets);
+        }
+        out
+    }
+
+    /// One round: fits without each fold, their worths, and the fit on all.
+    fn round(&self, group: &mut Group, targets: &[Vec<f32>]) {
+        let (n, a, folds) = (group.columns.count, self.anchors.count(), self.settings.folds);
+        let mut sums = vec![vec![0.0; n * a]; folds];
+        let mut row = Sparse::new();
+        let mut y = vec![0.0; a];
+        for at in &group.rows {
+            group.columns.row(self.features(at), &mut row);
+            let weight = self.weight(at);
+            let told = &targets[at.0][at.1 * a..(at.1 + 1) * a];
+            y.iter_mut().zip(told).for_each(|(y, v)| *y = f64::from(*v) * weight);
+            let to = &mut sums[at.2];
+            to[..a].iter_mut().zip(&y).for_each(|(s, y)| *s += y);
+            for (first, low, high) in &row {
+                let (l, h) = to[first * a..(first + 2) * a].split_at_mut(a);
+                for ((l, h), y) in l.iter_mut().zip(h).zip(&y) {
+                    *l += low * y;
+                    *h += high * y;
+                }
+            }
+        }
+        let fitted = |without: usize| {
+            let mut sum = vec![0.0; n * a];
+            for (_, s) in sums.iter().enumerate().filter(|(f, _)| *f != without) {
+                sum.iter_mut().zip(s).for_each(|(a, b)| *a += b);
+            }
+            let (factor, scale) = &group.factors[without];
+            let sums = group.columns.standard_sums(&sum, a, scale);
+            group.columns.at_knots(&factor.solve(&sums, a), a, scale)
+        };
+        let values: Vec<Vec<f64>> = (0..=folds).map(fitted).collect();
+        let mut to = vec![0.0; a];
+        for (r, at) in group.rows.iter().enumerate() {
+            group.columns.row(self.features(at), &mut row);
+            let values = &values[at.2];
+            to.copy_from_slice(&values[..a]);
+            for (first, low, high) in &row {
+                let (l, h) = values[first * a..(first + 2) * a].split_at(a);
+                for ((to, l), h) in to.iter_mut().zip(l).zip(h) {
+                    *to += low * l + high * h;
+                }
+            }
+            let worth = &mut group.worth[r * a..(r + 1) * a];
+            worth.iter_mut().zip(&to).for_each(|(w, v)| *w = *v as f32);
+        }
+        group.values = values.into_iter().next_back().unwrap_or_default();
+    }
+}

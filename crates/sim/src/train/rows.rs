@@ -1,0 +1,83 @@
+//! A tape as the rows of a regression: what was known at each step, and what it settled at.
+
+use crate::backtest::Tape;
+use headgate_core::horizon::features::{Knowledge, Seen, View};
+use headgate_core::market::{FeedBook, PriceKind};
+use headgate_core::time::{Interval, Span, Time};
+use headgate_core::units::Price;
+
+/// A span of one tape, step by step.
+#[derive(Debug, Clone)]
+pub struct Steps {
+    /// First step's start.
+    pub start: Time,
+    /// Length of a step.
+    pub step: Span,
+    /// Value of a consumed MWh they are seen with, currency.
+    pub value: f64,
+    /// Steps of a settlement interval.
+    pub per_interval: u8,
+    /// What each step's settlement interval settled at, currency per MWh.
+    pub settled: Vec<f64>,
+    /// What was seen at the step's decision; `None` where no fresh price came.
+    pub seen: Vec<Option<Seen>>,
+}
+
+/// How prices are looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Look<'a> {
+    /// Value of a consumed MWh.
+    pub value: Price,
+    /// Distance that counts as one.
+    pub scale: Price,
+    /// Local time less UTC, from each moment on.
+    pub offsets: &'a [(Time, Span)],
+}
+
+impl Look<'_> {
+    fn offset(&self, at: Time) -> Span {
+        let next = self.offsets.partition_point(|(from, _)| *from <= at);
+        next.checked_sub(1).map_or(Span::ZERO, |i| self.offsets[i].1)
+    }
+}
+
+/// Lives through a tape and keeps what each step of a span saw, when it saw it first.
+pub fn steps(tape: &Tape, span: Interval, look: &Look<'_>) -> Steps {
+    let step = tape.step;
+    let count = usize::try_from(span.length().0 / step.0).unwrap_or(0);
+    let mut seen: Vec<Option<Seen>> = vec![None; count];
+    let mut book = FeedBook::default();
+    for told in &tape.told {
+        if told.at >= span.end {
+            break;
+        }
+        book.take(told.kind, &told.rows, told.at);
+        if told.at < span.start || told.kind == PriceKind::DayAhead {
+            continue;
+        }
+        let at = usize::try_from(told.at.since(span.start).0 / step.0).unwrap_or(usize::MAX);
+        let Some(slot @ None) = seen.get_mut(at) else { continue };
+        let view = View {
+            book: &book,
+            now: told.at,
+            value: look.value,
+            scale: look.scale,
+            step,
+            settle_step: tape.settle_step,
+            offset: look.offset(told.at),
+        };
+        *slot = view.see().filter(|s| s.knowledge != Knowledge::Stale);
+    }
+    let mut settled = Vec::with_capacity(count);
+    let mut rows = tape.settled.iter().peekable();
+    for i in 0..count {
+        let at = span.start + Span(step.0 * i64::try_from(i).unwrap_or(0));
+        while rows.peek().is_some_and(|r| r.interval.end <= at) {
+            rows.next();
+        }
+        let price = rows.peek().filter(|r| r.interval.contains(at)).map(|r| r.price);
+        settled.push(price.map_or(f64::NAN, |p| p.0 as f64 / 1e6));
+    }
+    let per_interval = u8::try_from(tape.settle_step.0 / step.0).unwrap_or(1);
+    Steps { start: span.start, step, per_interval, value: look.value.0 as f64 / 1e6, settled, seen }
+}
