@@ -194,13 +194,10 @@ fn rolling(gains: &[Price]) -> Value {
             let now = Time(BEGIN.0 + QUARTER.0 * t as i64);
             let ahead = Ahead::new(now, &gains[t..(t + 8).min(gains.len())]);
             let from = Origin::At { state: at, starts: 0 };
-            let plan = planner.plan(&ahead, from).expect("there is a plan");
-            let to = plan.states[0];
-            let was_on = planner.lattice().level(at).is_some();
-            let started = !was_on && planner.lattice().level(to).is_some();
-            sum += gains[t].of(planner.lattice().energy(to));
-            sum += if started { -planner.start_cost() } else { Money::ZERO };
-            at = to;
+            let next = planner.next(&ahead, from).expect("there is a plan");
+            sum += gains[t].of(planner.lattice().energy(next.state));
+            sum += if next.starts { -planner.start_cost() } else { Money::ZERO };
+            at = next.state;
         }
         sum
     });

@@ -7,10 +7,12 @@
 //! at these prices, is a bound. The plan comes from planning the members in turns, each with the
 //! others as they are, within every row; what lies between is told.
 
+mod group;
 mod merit;
 mod price;
 #[cfg(test)]
 mod tests;
+mod top;
 mod turn;
 
 pub use merit::spread;
@@ -171,21 +173,25 @@ pub fn best<'a>(
     for round in 0..price::ROUNDS {
         let bound = dual.search(&mut site, round)?;
         match site.turns(&dual.by_step(&site)) {
-            Ok(plan) => {
+            Ok(mut plan) => {
                 let broken = site.broken_quotas(&plan);
+                if broken.is_empty() {
+                    site.top_up(&mut plan);
+                }
                 if broken.is_empty() && found.as_ref().is_none_or(|f| f.profit < plan.profit) {
-                    found = Some(SitePlan { bound, ..plan });
+                    found = Some(plan);
                 } else if let Some(n) = broken.first() {
                     let start = rows.quotas[*n].0.start;
                     failed = Some(site.no_way(Row::Quota(*n), start));
                 }
-                broken.into_iter().for_each(|n| dual.press(n));
+                dual.press(&broken);
             }
             Err(e) => failed = Some(e),
         }
         if let Some(found) = &mut found {
-            found.bound = found.bound.min(bound).max(found.profit);
-            if found.gap().0 <= 0 {
+            found.bound = bound.max(found.profit);
+            // Without quotas the turns no longer depend on the prices.
+            if found.gap().0 <= 0 || (rows.quotas.is_empty() && round > 0) {
                 break;
             }
         }

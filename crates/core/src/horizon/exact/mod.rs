@@ -21,7 +21,6 @@ use kernel::{Pay, Shape};
 use rewards::Rewards;
 use std::fmt;
 use std::ops::Range;
-use walk::Spot;
 
 /// Most micro-currency a plan may be about, summed without regard to sign. It is small enough
 /// that no sum of two values, possible or not, leaves 64 bits.
@@ -153,6 +152,17 @@ pub struct Plan {
     pub states: Vec<StateId>,
     /// Starts it makes.
     pub starts: u32,
+}
+
+/// The first step of the best plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Next {
+    /// What the whole plan earns.
+    pub profit: Money,
+    /// The state of the first step.
+    pub state: StateId,
+    /// Whether the unit starts in it.
+    pub starts: bool,
 }
 
 impl Plan {
@@ -365,6 +375,36 @@ impl Planner {
         self.plan_pieces(ahead, from, &pieces).ok_or_else(|| self.blocked(ahead, from))
     }
 
+    /// The first step of the best plan alone, at half the price of the plan: what a rolling plan
+    /// asks for at each step.
+    ///
+    /// # Errors
+    /// [`ExactError`] when there is no plan, or no step ahead, or what lies ahead does not fit
+    /// together.
+    pub fn next(&mut self, ahead: &Ahead<'_>, from: Origin) -> Result<Next, ExactError> {
+        self.check(ahead)?;
+        let steps = ahead.gains.len();
+        if steps == 0 {
+            return Err(ExactError::Uneven { what: "gains", want: 1, got: 0 });
+        }
+        self.set_end(ahead);
+        self.sweep(ahead, 1..steps, |_, _| {});
+        let mut behind = std::mem::take(&mut self.block);
+        behind.clear();
+        behind.extend_from_slice(&self.row);
+        self.sweep(ahead, 0..1, |_, _| {});
+        let next = self.best(from).map(|(state, profit)| {
+            let spot = self.spot(state, from);
+            let may_be_off = ahead.bands.first().is_none_or(|b| b.off);
+            // The pay of step 0 is the last that was worked out.
+            let to = self.follow(spot, &behind, may_be_off, None);
+            let starts = spot.level.is_none() && to.level.is_some();
+            Next { profit: Money(profit), state: self.state(&to), starts }
+        });
+        self.block = behind;
+        next.ok_or_else(|| self.blocked(ahead, from))
+    }
+
     /// The best plan over pieces that follow each other without a gap; what lies ahead has been
     /// checked.
     pub(in crate::horizon) fn plan_pieces(
@@ -389,13 +429,7 @@ impl Planner {
                 states: Vec::with_capacity(ahead.gains.len()),
                 starts: 0,
             };
-            let made = if let Origin::At { starts, .. } = from { starts.into() } else { 0 };
-            let mut at = Spot {
-                level: self.lattice.level(state),
-                steps: self.lattice.steps(state),
-                starts: usize::min(made, self.layers - 1),
-                lane: 0,
-            };
+            let mut at = self.spot(state, from);
             for (piece, mark) in pieces.iter().zip(marks.chunks_exact(width)) {
                 self.row.copy_from_slice(mark);
                 at = self.read_piece(ahead, piece, at, &mut plan);

@@ -161,7 +161,10 @@ proptest! {
             let state = StateId(u16::try_from(s).unwrap());
             let from = Origin::At { state, starts: 0 };
             let value = planner.value(&ahead, from).unwrap();
-            prop_assert_eq!(planner.plan(&ahead, from).unwrap().profit, value);
+            let plan = planner.plan(&ahead, from).unwrap();
+            prop_assert_eq!(plan.profit, value);
+            let next = planner.next(&ahead, from).unwrap();
+            prop_assert_eq!((next.profit, next.state), (value, plan.states[0]));
             prop_assert_eq!(values.at(planner.lattice(), 0, state, 0), Some(value));
         }
     }

@@ -71,18 +71,39 @@ impl Planner {
             let was_on = spot.level.is_some();
             spot = self.follow(spot, next, may_be_off, piece.counter);
             plan.starts += u32::from(!was_on && spot.level.is_some());
-            plan.states.push(match spot.level {
-                None => self.lattice.off(spot.steps),
-                Some(level) => self.lattice.on(level, spot.steps),
-            });
+            plan.states.push(self.state(&spot));
         }
         self.block = block;
         spot
     }
 
+    /// A state as the beginning of a plan.
+    pub(super) fn spot(&self, state: StateId, from: Origin) -> Spot {
+        let made = if let Origin::At { starts, .. } = from { starts.into() } else { 0 };
+        Spot {
+            level: self.lattice.level(state),
+            steps: self.lattice.steps(state),
+            starts: usize::min(made, self.layers - 1),
+            lane: 0,
+        }
+    }
+
+    pub(super) fn state(&self, spot: &Spot) -> StateId {
+        match spot.level {
+            None => self.lattice.off(spot.steps),
+            Some(level) => self.lattice.on(level, spot.steps),
+        }
+    }
+
     /// Where the best move into a step leads, the step's pay being worked out and the values
     /// behind it known. The first of the best is taken: off, then levels from the lowest.
-    fn follow(&self, spot: Spot, next: &[i64], may_be_off: bool, count: Option<&Counter>) -> Spot {
+    pub(super) fn follow(
+        &self,
+        spot: Spot,
+        next: &[i64],
+        may_be_off: bool,
+        count: Option<&Counter>,
+    ) -> Spot {
         let shape = &self.shape;
         let (steps, top) = (usize::from(spot.steps), shape.levels - 1);
         let (off, levels, starts) = match spot.level.map(usize::from) {

@@ -10,7 +10,7 @@ use crate::number::{div_ceil, to_i64};
 use crate::units::{Money, Price, WATT_SECONDS_PER_MWH};
 
 /// Times prices are searched and a plan is made at them.
-pub(super) const ROUNDS: u32 = 6;
+pub(super) const ROUNDS: u32 = 16;
 /// Moves of all prices in the first round, and in each other one.
 const MOVES: [u32; 2] = [60, 12];
 /// Highest price, in micro-currency per MWh.
@@ -35,8 +35,12 @@ struct Priced {
     price: i64,
     /// How far it moves next; its sign tells which way it moved last.
     step: i64,
-    /// Lowest price; raised where a plan broke a quota.
-    floor: i64,
+    /// What a plan adds to the price of a quota: the highest at which it was broken, and the
+    /// lowest at which it was met.
+    broken: i64,
+    met: i64,
+    /// What the next plan adds.
+    added: i64,
 }
 
 /// Prices on all rows of a site.
@@ -53,14 +57,19 @@ impl Prices {
         kinds.extend(site.rows.rise.iter().flat_map(|_| (0..site.steps).map(Kind::Rise)));
         kinds.extend(site.rows.fall.iter().flat_map(|_| (0..site.steps).map(Kind::Fall)));
         kinds.extend((0..site.rows.quotas.len()).map(Kind::Quota));
-        let row = |kind| Priced { kind, price: 0, step: FIRST, floor: 0 };
+        let row =
+            |kind| Priced { kind, price: 0, step: FIRST, broken: -1, met: i64::MAX, added: 0 };
         Self { rows: kinds.into_iter().map(row).collect(), best: Money(i64::MAX) }
     }
 
     /// What the rows take from each step's gain.
     pub fn by_step(&self, site: &Site<'_, '_>) -> Vec<Price> {
+        self.sum(site, |row| row.price + row.added)
+    }
+
+    fn sum(&self, site: &Site<'_, '_>, price: impl Fn(&Priced) -> i64) -> Vec<Price> {
         let mut prices = vec![0; site.steps];
-        for row in self.rows.iter().filter(|r| r.price > 0) {
+        for row in self.rows.iter().map(|r| Priced { price: price(r), ..*r }) {
             match row.kind {
                 Kind::Most(t) => prices[t] += row.price,
                 Kind::Least(t) => prices[t] -= row.price,
@@ -84,7 +93,7 @@ impl Prices {
     /// Moves all prices for a while; the best bound so far.
     pub fn search(&mut self, site: &mut Site<'_, '_>, round: u32) -> Result<Money, StairsError> {
         for _ in 0..MOVES[usize::from(round > 0)] {
-            let prices = self.by_step(site);
+            let prices = self.sum(site, |row| row.price);
             let (bound, powers) = alone(site, &prices)?;
             let credit: i128 = self.rows.iter().map(|r| credit(site, r)).sum();
             self.best = self.best.min(Money(to_i64(bound + credit)));
@@ -100,11 +109,21 @@ impl Prices {
         Ok(self.best)
     }
 
-    /// Raises the price of a quota that a plan broke, for good.
-    pub fn press(&mut self, quota: usize) {
-        for row in self.rows.iter_mut().filter(|r| r.kind == Kind::Quota(quota)) {
-            row.price = (row.price + row.price / 8 + FIRST).min(PRICE_MAX);
-            row.floor = row.price;
+    /// What the next plan is made at: more where the last one broke a quota, less where it met
+    /// one at more than its price.
+    pub fn press(&mut self, broken: &[usize]) {
+        for row in &mut self.rows {
+            let Kind::Quota(n) = row.kind else { continue };
+            if broken.contains(&n) {
+                row.broken = row.added;
+                row.added = match row.met {
+                    i64::MAX => (row.added * 4).clamp(FIRST / 16, PRICE_MAX),
+                    met => row.added + (met - row.added) / 2,
+                };
+            } else if row.added > 0 {
+                row.met = row.added;
+                row.added = row.broken + (row.added - row.broken) / 2;
+            }
         }
     }
 }
@@ -119,7 +138,7 @@ impl Priced {
                 let same = (self.step > 0) == (sign > 0);
                 let next = if same { size + size / 2 } else { (size / 2).max(1) };
                 let by = if sign > 0 { next } else { -next };
-                ((self.price + by).clamp(self.floor, PRICE_MAX), by)
+                ((self.price + by).clamp(0, PRICE_MAX), by)
             }
         };
         let moved = to != self.price;

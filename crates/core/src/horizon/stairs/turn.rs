@@ -1,11 +1,14 @@
 //! Plans members in turns, each with the others as they are, within every row.
 
+use super::group::Group;
 use super::{Power, Price, Row, Site, SitePlan, StairsError};
 use crate::horizon::exact::{NEVER, Origin, Plan, Planner};
 use crate::horizon::unit::StateId;
 use crate::time::Time;
 use crate::units::Money;
 
+/// The members of a site of one or two.
+const PAIR: [usize; 2] = [0, 1];
 /// Turns after which members are left as they are.
 const TURNS_MAX: usize = 8;
 
@@ -31,33 +34,28 @@ impl Site<'_, '_> {
             m.gains.iter().map(|g| i128::from(g.0)).sum::<i128>()
         };
         order.sort_by_key(|n| (std::cmp::Reverse(gain(n)), *n));
-        let mut units: Vec<Option<Plan>> = vec![None; self.members.len()];
-        let mut stairs = vec![0; self.steps];
         let quotas = !self.rows.quotas.is_empty();
-        for n in &order {
-            let plan = self.turn(*n, &units, &stairs, prices, false);
-            // Where it finds no place among the others it stays where it is best off alone.
-            units[*n] = Some(match plan {
-                Ok(plan) => plan,
-                Err(_) => self.turn(*n, &[], &stairs, prices, false)?,
-            });
-        }
         let price = if quotas { prices } else { &none };
+        let mut stairs = vec![0; self.steps];
+        let whole = order.len() <= 2 && Group::with_stairs(self);
+        let whole = whole.then(|| Group::new(self, PAIR, vec![0; self.steps], price)).flatten();
+        let mut units = match whole {
+            // All there is in one group: exact, and no plan is none.
+            Some(group) => {
+                let plans = group.plan().map_err(|(row, t)| self.no_way(row, t))?;
+                plans.into_iter().take(order.len()).map(Some).collect()
+            }
+            None => self.one_by_one(&order, prices)?,
+        };
         let mut last = None;
         for _ in 0..TURNS_MAX {
             stairs = self.fill(&units, price).unwrap_or(stairs);
-            let mut failed = None;
-            for n in &order {
-                match self.turn(*n, &units, &stairs, price, true) {
-                    Ok(plan) => units[*n] = Some(plan),
-                    Err(e) => failed = Some(e),
-                }
-            }
+            let failed = !self.improve(&mut units, &stairs, price);
             let profit = self.earned(&units, &stairs);
-            if failed.is_none() && last == Some(profit) {
+            if !failed && last == Some(profit) {
                 break;
             }
-            last = failed.is_none().then_some(profit);
+            last = (!failed).then_some(profit);
         }
         let stairs = self.fill(&units, price)?;
         self.verify(&units, &stairs)?;
@@ -71,6 +69,57 @@ impl Site<'_, '_> {
         })
     }
 
+    /// Each unit beside those planned before it, held to the limit of power alone.
+    fn one_by_one(
+        &self,
+        order: &[usize],
+        prices: &[Price],
+    ) -> Result<Vec<Option<Plan>>, StairsError> {
+        let mut units: Vec<Option<Plan>> = vec![None; self.members.len()];
+        let stairs = vec![0; self.steps];
+        for n in order {
+            let plan = self.turn(*n, &units, &stairs, prices, false);
+            // Where it finds no place among the others it stays where it is best off alone.
+            units[*n] = Some(match plan {
+                Ok(plan) => plan,
+                Err(_) => self.turn(*n, &[], &stairs, prices, false)?,
+            });
+        }
+        Ok(units)
+    }
+
+    /// Plans units again, two at a time or, where that is too much, one; whether each found a
+    /// plan within the rows.
+    fn improve(&self, units: &mut [Option<Plan>], stairs: &[i64], price: &[Price]) -> bool {
+        let n = self.members.len();
+        let pairs = (0..n).flat_map(|a| (a + 1..n.max(2)).map(move |b| [a, b]));
+        let pairs: Vec<[usize; 2]> = pairs.collect();
+        let mut fine = true;
+        for pair in &pairs {
+            let mut others = self.units_power(units, pair);
+            if !Group::with_stairs(self) {
+                others.iter_mut().zip(stairs).for_each(|(sum, p)| *sum += p);
+            }
+            match Group::new(self, *pair, others, price).map(|group| group.plan()) {
+                Some(Ok(plans)) => {
+                    for (at, plan) in pair.iter().zip(plans) {
+                        units.get_mut(*at).into_iter().for_each(|u| *u = Some(plan.clone()));
+                    }
+                }
+                Some(Err(_)) => fine = false,
+                None => {
+                    for at in pair.iter().filter(|at| **at < n) {
+                        match self.turn(*at, units, stairs, price, true) {
+                            Ok(plan) => units[*at] = Some(plan),
+                            Err(_) => fine = false,
+                        }
+                    }
+                }
+            }
+        }
+        fine
+    }
+
     /// Each unit's plan with the profit it has at its own gains.
     fn priced(&self, units: Vec<Option<Plan>>) -> Vec<Plan> {
         let each = units.into_iter().flatten().zip(self.members.iter());
@@ -80,31 +129,46 @@ impl Site<'_, '_> {
     fn earned(&self, units: &[Option<Plan>], stairs: &[i64]) -> Money {
         let each = units.iter().flatten().zip(self.members.iter());
         let units: Money = each.map(|(plan, m)| worth(m.planner, m.gains, plan)).sum();
-        let stairs: Money = (0..self.steps).map(|t| self.merit(t, stairs[t])).sum();
+        let stairs: Money = (0..self.steps).map(|t| self.merit(t, stairs[t], Price::ZERO)).sum();
         units + stairs
     }
 
-    /// What a power of the stairs earns in a step, the best first.
-    fn merit(&self, t: usize, mut power: i64) -> Money {
+    /// What a power of the stairs earns in a step less a price, the best first.
+    pub(super) fn merit(&self, t: usize, mut power: i64, price: Price) -> Money {
         let mut sum = Money::ZERO;
         for stair in self.by_merit(t) {
             let part = power.min(self.stairs[stair].power.0);
-            sum += self.stairs[stair].gains[t].of(Power(part).over(self.step));
+            sum += (self.stairs[stair].gains[t] - price).of(Power(part).over(self.step));
             power -= part;
         }
         sum
     }
 
-    fn by_merit(&self, t: usize) -> Vec<usize> {
+    /// Power of the stairs that gain in a step at a price.
+    pub(super) fn wish(&self, t: usize, price: Price) -> i64 {
+        self.stairs.iter().filter(|s| s.gains[t] > price).map(|s| s.power.0).sum()
+    }
+
+    /// Power of all units by step.
+    pub(super) fn powers_of(&self, units: &[Plan]) -> Vec<i64> {
+        let mut sum = vec![0; self.steps];
+        for (plan, member) in units.iter().zip(self.members.iter()) {
+            let powers = plan.powers(member.planner.lattice());
+            sum.iter_mut().zip(powers).for_each(|(sum, p)| *sum += p.0);
+        }
+        sum
+    }
+
+    pub(super) fn by_merit(&self, t: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.stairs.len()).collect();
         order.sort_by_key(|n| (std::cmp::Reverse(self.stairs[*n].gains[t]), *n));
         order
     }
 
-    fn units_power(&self, units: &[Option<Plan>], but: Option<usize>) -> Vec<i64> {
+    fn units_power(&self, units: &[Option<Plan>], but: &[usize]) -> Vec<i64> {
         let mut sum = vec![0; self.steps];
         for (n, (plan, member)) in units.iter().zip(self.members.iter()).enumerate() {
-            if let Some(plan) = plan.as_ref().filter(|_| Some(n) != but) {
+            if let Some(plan) = plan.as_ref().filter(|_| !but.contains(&n)) {
                 let powers = plan.powers(member.planner.lattice());
                 sum.iter_mut().zip(powers).for_each(|(sum, p)| *sum += p.0);
             }
@@ -114,7 +178,7 @@ impl Site<'_, '_> {
 
     /// Power of the stairs beside the units: what gains, as far as the rows let it.
     fn fill(&self, units: &[Option<Plan>], price: &[Price]) -> Result<Vec<i64>, StairsError> {
-        let fixed = self.units_power(units, None);
+        let fixed = self.units_power(units, &[]);
         let cap: i64 = self.stairs.iter().map(|s| s.power.0).sum();
         let (rise, fall) =
             (self.rows.rise.map_or(FREE, |r| r.0), self.rows.fall.map_or(FREE, |r| r.0));
@@ -136,8 +200,7 @@ impl Site<'_, '_> {
             if low > high {
                 return Err(self.no_way(Row::Ramp, t));
             }
-            let wish: i64 =
-                self.stairs.iter().filter(|s| s.gains[t] > price[t]).map(|s| s.power.0).sum();
+            let wish = self.wish(t, price[t]);
             before = (fixed[t] + wish).clamp(low, high);
             stairs.push(before - fixed[t]);
         }
@@ -156,7 +219,7 @@ impl Site<'_, '_> {
     }
 
     fn room(&self, n: usize, units: &[Option<Plan>], stairs: &[i64], all: bool) -> Room {
-        let mut others = self.units_power(units, Some(n));
+        let mut others = self.units_power(units, &[n]);
         others.iter_mut().zip(stairs).for_each(|(sum, p)| *sum += p);
         let steps = 0..self.steps;
         let turned = |limit: Option<Power>, sign: i64| -> Vec<i64> {
@@ -198,7 +261,7 @@ impl Site<'_, '_> {
 
     /// Refuses a plan that breaks a row; what is planned in turns is checked as a whole.
     fn verify(&self, units: &[Option<Plan>], stairs: &[i64]) -> Result<(), StairsError> {
-        let units = self.units_power(units, None);
+        let units = self.units_power(units, &[]);
         let mut before = self.rows.before.0;
         for t in 0..self.steps {
             let sum = units[t] + stairs[t];
