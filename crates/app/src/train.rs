@@ -93,11 +93,6 @@ impl Pool {
         Ok(Self { books })
     }
 
-    /// A pool of one point.
-    pub fn alone(book: Book) -> Self {
-        Self { books: vec![book] }
-    }
-
     /// What the site's own point covers.
     fn span(&self) -> Interval {
         let settled = self.books[0].settled();

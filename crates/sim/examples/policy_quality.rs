@@ -3,6 +3,8 @@
 //! `policy_quality FOLDER [KEY=VALUE...]`; the folder holds the test data. Not a test of truth
 //! (that is the back-test with the live engine): a fast way to compare settings.
 
+#![expect(clippy::unwrap_used, reason = "a study run by hand; what is wrong is shown at once")]
+
 use headgate_core::fleet::CohortId;
 use headgate_core::horizon::advise::{Adviser, Way};
 use headgate_core::horizon::unit::{Begins, Lattice, StateId, UnitSpec, UnitState};

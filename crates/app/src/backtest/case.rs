@@ -19,14 +19,12 @@ use headgate_sim::backtest::{
     Chosen, CompareError, Comparison, Dated, Name, OnStep, Policy, Run, RunError, RunOptions, Tape,
     Trial, run,
 };
-use headgate_sim::sweep::Book;
 use headgate_sim::world::mean_breakeven;
 
 /// Everything that a back-test goes by.
 pub struct Case {
     pub loaded: Loaded,
     pub market: Market,
-    pub book: Book,
     pub tape: Tape,
     pub chosen: Vec<Chosen>,
     /// Strike of the fixed-strike policy, and where it comes from.
@@ -75,19 +73,8 @@ impl Case {
             if ahead { models(args, &loaded, &market, span, &mut notes)? } else { Vec::new() };
         let files = args.prices.clone();
         notes.extend(resale_elsewhere(&loaded));
-        let mut case = Self {
-            loaded,
-            market,
-            book: recorded.book,
-            tape,
-            chosen,
-            strike,
-            breakeven,
-            lag,
-            models,
-            files,
-            notes,
-        };
+        let mut case =
+            Self { loaded, market, tape, chosen, strike, breakeven, lag, models, files, notes };
         case.note_strike();
         Ok(case)
     }

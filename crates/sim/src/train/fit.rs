@@ -59,6 +59,7 @@ impl Default for Settings {
 }
 
 /// A fitted table in f64: weights by column and anchor.
+#[derive(Debug)]
 pub struct Fitted {
     /// What was known.
     pub knowledge: Knowledge,
@@ -85,6 +86,7 @@ struct Group {
 }
 
 /// What a fit works on.
+#[derive(Debug)]
 pub struct Fit<'a> {
     /// Tapes, step by step.
     pub steps: &'a [Steps],

@@ -68,6 +68,7 @@ impl Valuation {
 }
 
 /// By what the next state is chosen.
+#[expect(missing_debug_implementations, reason = "it holds a function")]
 pub enum Chooser<'a> {
     /// The best in hindsight.
     Hindsight,
@@ -117,28 +118,28 @@ pub fn backward(
         }
         match (chooser, &steps.seen[t]) {
             (Chooser::Hindsight, _) => {
-                for s in 0..n {
+                for (to, next) in before.iter_mut().zip(&moves.next) {
                     let of = |(d, cost): &(usize, f64)| real[*d] - cost;
-                    before[s] = moves.next[s].iter().map(of).fold(f64::MIN, f64::max);
+                    *to = next.iter().map(of).fold(f64::MIN, f64::max);
                 }
             }
             (Chooser::Fitted(worth), Some(_)) => {
                 worth(t, &mut fitted);
                 fitted.iter_mut().zip(&base).for_each(|(f, b)| *f += b);
-                for s in 0..n {
+                for (value, next) in before.iter_mut().zip(&moves.next) {
                     let (mut best, mut to, mut paid) = (f64::MIN, 0, 0.0);
-                    for (d, cost) in &moves.next[s] {
+                    for (d, cost) in next {
                         let score = fitted[*d] - cost;
                         if score > best {
                             (best, to, paid) = (score, *d, *cost);
                         }
                     }
-                    before[s] = how.lambda * real[to] + (1.0 - how.lambda) * fitted[to] - paid;
+                    *value = how.lambda * real[to] + (1.0 - how.lambda) * fitted[to] - paid;
                 }
             }
             (Chooser::Fitted(_), None) => {
-                for s in 0..n {
-                    before[s] = real[moves.hold[s]];
+                for (to, hold) in before.iter_mut().zip(&moves.hold) {
+                    *to = real[*hold];
                 }
             }
         }

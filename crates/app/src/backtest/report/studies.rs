@@ -12,6 +12,9 @@ use headgate_sim::backtest::{
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// One strike or value tried: price, profit, capture, starts.
+type AtPrice = (Price, Money, Option<f64>, u64);
+
 /// How late policies are told, in minutes.
 pub const LAGS: [i64; 6] = [0, 5, 10, 15, 30, 60];
 /// Shares of the work's value that are tried, in percent.
@@ -146,10 +149,7 @@ fn at_worth(case: &Case, percent: i64) -> (Site, Tape) {
 }
 
 /// Profit by strike, whether fixed_strike was asked for or not: what a wrong one costs.
-fn strikes(
-    case: &Case,
-    main: &Comparison,
-) -> Result<Vec<(Price, Money, Option<f64>, u64)>, CompareError> {
+fn strikes(case: &Case, main: &Comparison) -> Result<Vec<AtPrice>, CompareError> {
     let (site, tape) = (&case.loaded.site, &case.tape);
     let at =
         |p: &i64| Price(to_i64(div_half_even(i128::from(case.breakeven.0) * i128::from(*p), 100)));
