@@ -464,7 +464,7 @@ mod tests {
         let rise = rise(Scale::Log(20.0), &[-30.0, 5000.0]);
         let mut ticks = rise.ticks();
         ticks.sort_by(f64::total_cmp);
-        assert_eq!(ticks, [0.0, 20.0, 50.0, 100.0, 250.0, 1000.0, 5000.0]);
+        assert_eq!(ticks, [0.0, 100.0, 1000.0, 5000.0]);
         let heights: Vec<f64> = ticks.iter().map(|v| rise.at(*v)).collect();
         assert!(heights.windows(2).all(|w| w[0] - w[1] >= LABELS_APART));
     }

@@ -3,7 +3,7 @@
 use crate::common::{headgate, run};
 
 /// Every command with a help text of its own.
-const COMMANDS: [&[&str]; 23] = [
+const COMMANDS: [&[&str]; 25] = [
     &[],
     &["demo"],
     &["run"],
@@ -15,6 +15,8 @@ const COMMANDS: [&[&str]; 23] = [
     &["stop"],
     &["replay"],
     &["settle"],
+    &["plan"],
+    &["train"],
     &["backtest"],
     &["sweep"],
     &["prices"],
