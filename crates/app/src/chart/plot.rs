@@ -212,9 +212,14 @@ pub fn draw(title: &str, plot: &Plot) -> String {
     }
     for (at, text) in &plot.labels {
         let (at, y, text) = (x(*at), top + 14.0, escape(text));
+        // A label at the very edge stays on the picture.
+        let (at, anchor) =
+            if at > WIDTH - RIGHT - 4.0 { (WIDTH - 2.0, "end") } else { (at, "middle") };
         put(
             &mut out,
-            format_args!("<text x=\"{at:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{text}</text>\n"),
+            format_args!(
+                "<text x=\"{at:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>\n"
+            ),
         );
     }
     if !plot.x_unit.is_empty() {
@@ -287,7 +292,8 @@ fn field(
                 "<line x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"{colour}\" \
                  stroke-width=\"1\" stroke-dasharray=\"6 3\"/>\
                  <text x=\"{beside}\" y=\"{base:.1}\" text-anchor=\"end\" \
-                 style=\"fill:{colour}\">{name}</text>\n"
+                 style=\"fill:{colour};stroke:#fff;stroke-width:3px;paint-order:stroke\">\
+                 {name}</text>\n"
             ),
         );
     }

@@ -290,3 +290,38 @@ fn physics_that_admits_no_plan_is_named() {
     }
     insta::assert_snapshot!("backtest_physics", text);
 }
+
+/// The page stands by itself: every part is there, nothing runs in it, nothing is fetched.
+#[test]
+fn a_report_is_whole_and_self_contained() {
+    let desk = Desk::new("bt-report");
+    let (runs, settled) = (desk.runs("lmp.csv", price), desk.settled("spp.csv", price));
+    let (page, picture) = (desk.folder.path().join("r.html"), desk.folder.path().join("r.png"));
+    let more = ["--report", path(&page), "--png", path(&picture), "--format", "csv"];
+    desk.backtest(&[&runs, &settled], &more).ok();
+    let html = std::fs::read_to_string(&page).unwrap();
+    let parts = [
+        "Price and power.",
+        "break-even 37.22",
+        "Profit as it added up.",
+        "Price duration, and what was run where.",
+        "Price by hour and day.",
+        "The costliest misses",
+        "economics",
+        "Latency ladder.",
+        "60 min",
+        "Value of the work.",
+        "Strike.",
+    ];
+    for part in parts {
+        assert!(html.contains(part), "the page has no {part}");
+    }
+    let own = html.replace("http://www.w3.org/2000/svg", "");
+    for foreign in ["http", "<script", "<link", "<img", "url(", "@import", "NaN"] {
+        assert!(!own.contains(foreign), "the page has {foreign}");
+    }
+    assert_eq!(html.matches("<svg").count(), html.matches("</svg>").count());
+    assert_eq!(html.matches("<svg").count(), 9);
+    let picture = std::fs::read(picture).unwrap();
+    assert_eq!(picture[..8], *b"\x89PNG\r\n\x1a\n");
+}

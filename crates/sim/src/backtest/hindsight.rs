@@ -20,11 +20,12 @@ use super::tape::Tape;
 use crate::world::{entry, revenue};
 use headgate_core::fleet::{CohortId, OperatingPoint};
 use headgate_core::horizon::exact::{Ahead, Band, ExactError, Plan, Planner};
+use headgate_core::horizon::stairs::{self, Member, Rows, StairsError};
 use headgate_core::horizon::unit::{Begins, LatticeError, UnitSpec, UnitState};
 use headgate_core::ledger::LedgerInterval;
 use headgate_core::market::PriceRow;
 use headgate_core::number::{div_half_even, to_i64};
-use headgate_core::site::{Cohort, Site};
+use headgate_core::site::{Cohort, Site, Value};
 use headgate_core::time::{Interval, Span, Time};
 use headgate_core::units::{Energy, Money, NANOS_PER_SECOND, Power, Price};
 
@@ -48,10 +49,10 @@ pub struct Hindsight {
 /// Why there is no plan in hindsight.
 #[derive(Debug, thiserror::Error)]
 pub enum HindsightError {
-    /// Parts of the site share a limit that all of them together exceed.
+    /// Machines and others share a limit that all of them together exceed.
     #[error(
-        "failed to plan in hindsight: all together draw {together} at the meter and the import \
-         limit is {import}; raise [limits] import or back-test the cohorts one by one"
+        "failed to plan machines in hindsight: all cohorts together draw {together} at the meter \
+         and the import limit is {import}; raise [limits] import or back-test them one by one"
     )]
     Coupled {
         /// All at their most.
@@ -86,6 +87,13 @@ pub enum HindsightError {
         /// Why.
         #[source]
         source: ExactError,
+    },
+    /// Units that share a limit have no plan together.
+    #[error("failed to plan the units together")]
+    Together {
+        /// Why.
+        #[source]
+        source: StairsError,
     },
     /// The plan cannot be settled.
     #[error("failed to settle the plan")]
@@ -139,17 +147,22 @@ pub fn hindsight(
     let step = tape.settle_step;
     let parts = parts(site, units, step)?;
     let together = site.overhead.meter(parts.iter().map(Part::most).sum());
-    if parts.len() > 1 && together > site.limits.import {
+    let coupled = parts.len() > 1 && together > site.limits.import;
+    if coupled && parts.iter().any(|p| !p.unit) {
         return Err(HindsightError::Coupled { together, import: site.limits.import });
     }
     let lines: Vec<Line> = tape.settled.iter().map(|r| line(site, &parts, tape, r)).collect();
     let fixed = site.overhead.meter(parts.iter().map(|p| p.sleep).sum()).over(step);
     let rest: i64 = lines.iter().map(|l| l.base.0 + l.slope.of(fixed).0).sum();
-    let mut planned = Vec::with_capacity(parts.len());
-    for part in parts {
-        planned.push(plan(site, tape, part, &lines)?);
-    }
-    let value: i64 = planned.iter().map(|p| p.plan.profit.0).sum::<i64>() - rest;
+    let (planned, value) = if coupled {
+        together_planned(site, tape, parts, &lines)?
+    } else {
+        let each = parts.into_iter().map(|part| plan(site, tape, part, &lines));
+        let planned = each.collect::<Result<Vec<_>, _>>()?;
+        let value = planned.iter().map(|p| p.plan.profit.0).sum();
+        (planned, value)
+    };
+    let value: i64 = value - rest;
     let run = carried_out(site, units, tape, &planned);
     let statement = settle_run(site, units, tape, &run)?;
     let bound = certify(value, &statement, planned.len());
@@ -208,6 +221,15 @@ fn planner(cohort: &Cohort, spec: &UnitSpec, step: Span) -> Result<Planner, Hind
 }
 
 impl Part<'_> {
+    /// What a unit's MWh gains in each interval.
+    fn gains(&self, site: &Site, lines: &[Line]) -> Vec<Price> {
+        let worth = self.cohort.value.unwrap_or(match site.value {
+            Value::Energy(price) => price,
+            Value::Hashprice { .. } => Price::ZERO,
+        });
+        lines.iter().map(|l| worth - at_machine(site, l.slope)).collect()
+    }
+
     fn most(&self) -> Power {
         self.levels.last().map_or(self.sleep, |p| p.power)
     }
@@ -323,11 +345,7 @@ fn plan<'a>(
     let cohort = || part.cohort.name.clone();
     let mut free = Vec::new();
     let (gains, awake): (Vec<Price>, Vec<Money>) = if part.unit {
-        let worth = part.cohort.value.unwrap_or(match site.value {
-            headgate_core::site::Value::Energy(price) => price,
-            headgate_core::site::Value::Hashprice { .. } => Price::ZERO,
-        });
-        (lines.iter().map(|l| worth - at_machine(site, l.slope)).collect(), Vec::new())
+        (part.gains(site, lines), Vec::new())
     } else {
         let best = tape
             .settled
@@ -351,6 +369,35 @@ fn plan<'a>(
     let plan = planner.plan(&ahead, from);
     let plan = plan.map_err(|source| HindsightError::Plan { cohort: cohort(), source })?;
     Ok(Planned { part, planner, plan, free })
+}
+
+/// Plans units that share the import limit; returns the plans and what nothing exceeds.
+fn together_planned<'a>(
+    site: &Site,
+    tape: &Tape,
+    parts: Vec<Part<'a>>,
+    lines: &[Line],
+) -> Result<(Vec<Planned<'a>>, i64), HindsightError> {
+    let (step, begin) = (tape.settle_step, tape.span.start);
+    let gains: Vec<Vec<Price>> = parts.iter().map(|p| p.gains(site, lines)).collect();
+    let mut planners = Vec::with_capacity(parts.len());
+    for part in &parts {
+        planners.push(planner(part.cohort, &part.spec, step)?);
+    }
+    let before = parts.iter().map(|p| UnitState::beginning(&p.spec).power).sum();
+    let most = vec![site.overhead.machines(site.limits.import); lines.len()];
+    let rows = Rows { most, ..Rows::after(before) };
+    let mut members = Vec::with_capacity(parts.len());
+    for ((planner, gains), part) in planners.iter_mut().zip(&gains).zip(&parts) {
+        let from = planner.origin(&UnitState::beginning(&part.spec), begin);
+        members.push(Member { planner, gains, from });
+    }
+    let best = stairs::best(begin, step, &mut members, &[], &rows);
+    let best = best.map_err(|source| HindsightError::Together { source })?;
+    drop(members);
+    let all = parts.into_iter().zip(planners).zip(best.units);
+    let planned = all.map(|((part, planner), plan)| Planned { part, planner, plan, free: vec![] });
+    Ok((planned.collect(), best.bound.0))
 }
 
 impl Planned<'_> {

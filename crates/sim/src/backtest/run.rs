@@ -6,6 +6,7 @@ use super::tape::Tape;
 use headgate_core::engine::{Engine, Step};
 use headgate_core::event::{CohortModel, Event, Stamped};
 use headgate_core::horizon::unit::{LatticeError, UnitSpec};
+use headgate_core::market::PriceRow;
 use headgate_core::site::{PolicyRule, Site};
 use headgate_core::time::{Interval, Span, Time};
 use headgate_core::units::{Energy, Money, Power};
@@ -34,7 +35,7 @@ pub struct Dated {
 /// How a run goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RunOptions<'a> {
-    /// How much later than it could be known everything is told.
+    /// How much later than it could be known every price is told, and its age counted from.
     pub lag: Span,
     /// What looking ahead goes by, in order of time; the engine's own rule where it is empty.
     pub models: &'a [Dated],
@@ -211,7 +212,9 @@ impl<'a> Life<'a> {
                 self.tell(Event::Value(*value));
             } else if let Some(batch) = told.next_if(|t| t.at + self.lag <= at) {
                 if let Some(feed) = scene.feed(batch.kind) {
-                    let (kind, rows) = (batch.kind, batch.rows.clone());
+                    // Told late is known late: a slow reader, not a feed that has fallen silent.
+                    let late = |r: &PriceRow| PriceRow { known_at: r.known_at + self.lag, ..*r };
+                    let (kind, rows) = (batch.kind, batch.rows.iter().map(late).collect());
                     self.tell(Event::Prices { feed, kind, rows });
                 }
             } else {
