@@ -283,23 +283,36 @@ fn field(
     for trace in &panel.traces {
         one(out, trace, x, &rise);
     }
-    for mark in &panel.marks {
+    marks(out, &panel.marks, &rise);
+    let (unit, above) = (escape(&panel.unit), top - 8.0);
+    put(out, format_args!("<text class=\"unit\" x=\"4\" y=\"{above:.1}\">{unit}</text>\n"));
+    legend(out, &panel.traces, above);
+}
+
+/// Horizontal lines with their names, at the right edge or, where that is taken, at the left.
+fn marks(out: &mut String, marks: &[Mark], rise: &Rise) {
+    let right = WIDTH - RIGHT;
+    let mut taken: Vec<f64> = Vec::new();
+    for mark in marks {
         let (y, name, colour) = (rise.at(mark.at), escape(&mark.name), mark.colour);
-        let (base, beside) = (y - 3.5, right - 3.0);
+        // Above the line, unless that would leave the field.
+        let base = if y - LABELS_APART < rise.top { y + 11.0 } else { y - 3.5 };
+        let free = taken.iter().all(|t| (t - base).abs() >= LABELS_APART);
+        let (beside, anchor) = if free { (right - 3.0, "end") } else { (LEFT + 3.0, "start") };
+        if free {
+            taken.push(base);
+        }
         put(
             out,
             format_args!(
                 "<line x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"{colour}\" \
                  stroke-width=\"1\" stroke-dasharray=\"6 3\"/>\
-                 <text x=\"{beside}\" y=\"{base:.1}\" text-anchor=\"end\" \
+                 <text x=\"{beside}\" y=\"{base:.1}\" text-anchor=\"{anchor}\" \
                  style=\"fill:{colour};stroke:#fff;stroke-width:3px;paint-order:stroke\">\
                  {name}</text>\n"
             ),
         );
     }
-    let (unit, above) = (escape(&panel.unit), top - 8.0);
-    put(out, format_args!("<text class=\"unit\" x=\"4\" y=\"{above:.1}\">{unit}</text>\n"));
-    legend(out, &panel.traces, above);
 }
 
 fn one(out: &mut String, trace: &Trace, x: &dyn Fn(f64) -> f64, rise: &Rise) {

@@ -420,41 +420,30 @@ pub fn latency(studies: &Studies) -> String {
     draw("Capture by how late everything is told", &plot)
 }
 
-/// Profit by what the work is worth.
-pub fn worth(case: &Case, studies: &Studies) -> String {
+/// Capture by what the work is worth.
+pub fn worth(studies: &Studies) -> String {
     let percent = |w: &super::studies::Worth| w.percent as f64;
-    let line = |name: Name, look, of: &dyn Fn(&super::studies::Worth) -> Option<f64>| {
+    let names: Vec<Name> =
+        studies.worths.first().map_or(Vec::new(), |w| w.policies.iter().map(|p| p.0).collect());
+    let line = |(i, name): (usize, &Name)| {
+        let of = |w: &super::studies::Worth| w.policies[i].2.map(|c| c * 100.0);
         let points = studies.worths.iter().map(|w| (percent(w), of(w))).collect();
-        Trace::new(title(name), colour(name), look, points)
+        Trace::new(title(*name), colour(*name), Look::Dots, points)
     };
-    let mut traces = vec![
-        line(Name::AlwaysOn, Look::Dots, &|w| Some(usd(w.always_on.0))),
-        line(Name::PerfectForesight, Look::Dashed, &|w| Some(usd(w.best.0))),
-    ];
-    let names = studies.worths.first().map_or(Vec::new(), |w| {
-        w.policies.iter().map(|p| p.0).filter(|n| *n != Name::FixedStrike).collect()
-    });
-    for name in names {
-        traces.push(line(name, Look::Dots, &|w| {
-            w.policies.iter().find(|p| p.0 == name).map(|p| usd(p.1.0))
-        }));
-    }
     let panel = Panel {
-        unit: format!("profit, {}", case.market.currency),
+        unit: "capture, %".into(),
         height: 130.0,
         scale: Scale::Linear,
         zero: false,
-        traces,
+        traces: names.iter().enumerate().map(line).collect(),
         marks: vec![],
     };
     let labels = studies.worths.iter().map(|w| (percent(w), format!("{} %", w.percent)));
     let ends = (studies.worths.first(), studies.worths.last());
     let x = ends.0.zip(ends.1).map_or((0.0, 1.0), |(a, b)| (percent(a) - 1.0, percent(b) + 1.0));
     let x_unit = "of what the work is worth now".into();
-    draw(
-        "Profit by the work's value",
-        &Plot { x, labels: labels.collect(), x_unit, panels: vec![panel] },
-    )
+    let plot = Plot { x, labels: labels.collect(), x_unit, panels: vec![panel] };
+    draw("Capture by the work's value", &plot)
 }
 
 /// Profit of one fixed strike after the other.

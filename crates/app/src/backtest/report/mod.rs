@@ -337,9 +337,9 @@ impl Page<'_> {
     fn sensitivity(&mut self) {
         let case = self.case;
         self.put("<h2>Worth more or less</h2>");
-        let text = "Profit if all work were worth so much of what it is, the hash price or the \
+        let text = "Capture if all work were worth so much of what it is, the hash price or the \
                     value of its energy; each point is a back-test of its own.";
-        let svg = charts::worth(case, &self.studies);
+        let svg = charts::worth(&self.studies);
         self.figure("Value of the work.", text, &svg);
         let names: Vec<Name> = self
             .studies
