@@ -1,7 +1,7 @@
 //! Looking ahead: what a plan over time is worth, in integers.
 //!
-//! [`unit`] says what a block of load can do and puts it on a lattice of states; [`exact`] finds
-//! its best plan over known prices, [`quota`] under quotas as well, [`stairs`] that of several
+//! [`mod@unit`] says what a block of load can do and puts it on a lattice of states; [`exact`]
+//! finds its best plan over known prices, [`quota`] under quotas as well, [`stairs`] for several
 //! behind one meter. [`path`] is what is known and expected of prices and [`rolling`] the plan on
 //! it; [`features`], [`model`] and [`advise`] are what was learned from the past; [`regret`] is
 //! the rule of restarts for machines, which needs no forecast.

@@ -3,9 +3,9 @@
 //! Two ways lead to a plan and to a bound that no plan exceeds; what lies between them is told,
 //! never hidden:
 //!
-//! - [`counted`] counts the quota beside the state. It is exact on the lattice; how much powers
+//! - `counted` counts the quota beside the state. It is exact on the lattice; how much powers
 //!   between its levels could add is bounded by a price on the last few units of the count.
-//! - [`priced`] puts a price on each quota. It takes any number of quotas over any periods, and
+//! - `priced` puts a price on each quota. It takes any number of quotas over any periods, and
 //!   leaves a gap of about one day's indecision for each quota that binds.
 
 mod counted;
