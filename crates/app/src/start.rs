@@ -168,13 +168,7 @@ pub fn plant_on(
         plant.post(Event::ClockStepped { by: now.since(last) });
     }
     if !same {
-        if !units.is_empty() {
-            plant.post(Event::Units(units.to_vec()));
-        }
-        if !models.is_empty() {
-            plant.post(Event::Models(models.to_vec()));
-        }
-        plant.post(Event::Configured(Box::new(site.clone())));
+        Event::configuration(site, units, models).into_iter().for_each(|e| plant.post(e));
     }
     // A site that was not acting on its own does not begin to because an event was set aside.
     if let Some(seq) = found.quarantined.filter(|_| acting) {

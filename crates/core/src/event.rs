@@ -86,6 +86,22 @@ pub enum Event {
     Models(Vec<CohortModel>),
 }
 
+impl Event {
+    /// A configuration as the engine takes it: its units and models first, where it has any.
+    #[must_use]
+    pub fn configuration(site: &Site, units: &[UnitSpec], models: &[CohortModel]) -> Vec<Self> {
+        let mut all = Vec::with_capacity(3);
+        if !units.is_empty() {
+            all.push(Self::Units(units.to_vec()));
+        }
+        if !models.is_empty() {
+            all.push(Self::Models(models.to_vec()));
+        }
+        all.push(Self::Configured(Box::new(site.clone())));
+        all
+    }
+}
+
 /// What a cohort looks ahead with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CohortModel {

@@ -40,6 +40,11 @@ pub enum PriceKind {
     LookAhead,
 }
 
+impl PriceKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Dispatch, Self::Settlement, Self::DayAhead, Self::LookAhead];
+}
+
 /// One price, with the moment from which it could be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PriceRow {

@@ -1,6 +1,7 @@
 //! One site as configured: limits, contracts, cohorts, policy, fail-safes. Checked and resolved
 //! before it gets here; the engine takes it as an event and trusts it.
 
+use crate::engine::NO_DRIVER;
 use crate::event::AutomationMode;
 use crate::fleet::{CohortId, DriverId, MachineId, PowerCurve};
 use crate::market::{PriceKind, SettlementPoint};
@@ -227,6 +228,21 @@ pub struct DriverSpec {
     pub poll_watts: Span,
     /// Requests in flight at once, over all machines.
     pub concurrency: u32,
+}
+
+impl DriverSpec {
+    /// The driver of what has none; it stands last in its site.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            name: NO_DRIVER.into(),
+            kind: NO_DRIVER.into(),
+            port: 0,
+            request_budget: Span::ZERO,
+            poll_watts: Span::ZERO,
+            concurrency: 0,
+        }
+    }
 }
 
 /// A meter.

@@ -244,10 +244,10 @@ pub fn span(
     to: Option<Time>,
 ) -> anyhow::Result<Interval> {
     let step = market.settle_step;
-    let (Some(first), Some(last)) = (book.settled().first(), book.settled().last()) else {
+    let Some(covered) = book.covered() else {
         bail!(Refused(format!("no interval of {} has a settled price", book.point())));
     };
-    let mut all = Interval { start: first.interval.start, end: last.interval.end };
+    let mut all = covered;
     let runs = &book.prices().dispatch;
     if let (Some(first), Some(last)) = (runs.first(), runs.last()) {
         // Where runs are told, what lies outside them would be decided blind.
@@ -261,7 +261,6 @@ pub fn span(
         }
     }
     let asked = Interval { start: from.unwrap_or(all.start), end: to.unwrap_or(all.end) };
-    let covered = Interval { start: first.interval.start, end: last.interval.end };
     let mend = format!(
         "the prices cover {} to {}: move --from or --to, or add a file",
         covered.start, covered.end

@@ -17,7 +17,7 @@ mod terms;
 #[cfg(test)]
 mod tests;
 mod unit;
-pub mod units;
+mod units;
 mod worth;
 
 pub use error::{ConfigError, Problem, ProblemKind};

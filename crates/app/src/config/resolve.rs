@@ -16,7 +16,7 @@ use headgate_core::limits::TEXT_MAX;
 use headgate_core::market::{PriceKind, SettlementPoint};
 use headgate_core::settle::Terms;
 use headgate_core::site::{
-    Block, Failsafe, Overhead, Policy, PolicyRule, PriceLoss, Ramp, Site, SiteLimits,
+    Block, DriverSpec, Failsafe, Overhead, Policy, PolicyRule, PriceLoss, Ramp, Site, SiteLimits,
 };
 use headgate_core::time::{Span, Time};
 use headgate_core::units::{Power, Price};
@@ -177,7 +177,7 @@ impl<'a> Check<'a> {
         let mut drivers = outside::drivers(self, &raw.drivers);
         let Fleet { cohorts, machines, units } = fleet::fleet(self, raw, &drivers, &limits);
         if !units.is_empty() {
-            drivers.push(super::units::no_driver());
+            drivers.push(DriverSpec::none());
         }
         fleet::floors(self, raw, &limits, &overhead, &cohorts, &machines);
         let (feeds, live) = outside::feeds(self, &raw.feeds);

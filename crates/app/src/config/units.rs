@@ -2,28 +2,15 @@
 
 use super::raw::{At, Begins as RawBegins, RawCohort, RawUnit};
 use super::resolve::{Check, value};
-use headgate_core::engine::NO_DRIVER;
-use headgate_core::fleet::{CohortId, DriverId, OperatingPoint, PowerCurve};
+use headgate_core::fleet::{CohortId, DriverId};
 use headgate_core::horizon::unit::{Begins, Lattice, LatticeError, UnitSpec};
-use headgate_core::site::{Cohort, DriverSpec, MachineTimes, SiteLimits};
+use headgate_core::site::{Cohort, MachineTimes, SiteLimits};
 use headgate_core::time::Span;
-use headgate_core::units::{Money, Power, Rate};
+use headgate_core::units::Money;
 use std::ops::Range;
 
 /// Shortest time on or off, where the file names none.
 const DWELL: Span = Span::minutes(15);
-
-/// The driver of cohorts that have none.
-pub fn no_driver() -> DriverSpec {
-    DriverSpec {
-        name: NO_DRIVER.into(),
-        kind: NO_DRIVER.into(),
-        port: 0,
-        request_budget: Span::ZERO,
-        poll_watts: Span::ZERO,
-        concurrency: 0,
-    }
-}
 
 /// One block of load: its cohort, whose levels are its lattice at the market's dispatch step, and
 /// what it can do; `None` where something is wrong with it.
@@ -149,7 +136,7 @@ fn cohort(
     Cohort {
         name: raw.name.get_ref().clone(),
         driver,
-        curve: curve(lattice),
+        curve: lattice.curve(),
         overclocked: 0,
         times: MachineTimes {
             down: Span::ZERO,
@@ -162,11 +149,4 @@ fn cohort(
         strike: raw.strike.as_ref().map(|s| check.amount(s)),
         value: raw.value.as_ref().map(|v| check.amount(v)),
     }
-}
-
-/// The levels of a lattice as a curve; its work is its energy.
-pub fn curve(lattice: &Lattice) -> PowerCurve {
-    let point = |p: &Power| OperatingPoint { power: *p, rate: Rate(p.0) };
-    let points: Vec<_> = lattice.levels().iter().map(point).collect();
-    PowerCurve::new(Power::ZERO, &points).expect("levels of a lattice rise")
 }

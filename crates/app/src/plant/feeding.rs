@@ -51,10 +51,10 @@ pub enum Prices {
 impl Prices {
     /// A replay into the feeds of a site; kinds no feed takes are left out.
     pub fn recorded(replay: Replay, site: &Site) -> Self {
-        let kinds =
-            [PriceKind::Dispatch, PriceKind::Settlement, PriceKind::DayAhead, PriceKind::LookAhead];
-        let feeds =
-            kinds.iter().filter_map(|k| super::feed_for(site, *k).map(|f| (*k, f))).collect();
+        let feeds = PriceKind::ALL
+            .iter()
+            .filter_map(|k| super::feed_for(site, *k).map(|f| (*k, f)))
+            .collect();
         Self::Recorded { replay, feeds }
     }
 

@@ -107,10 +107,7 @@ fn whole_days(frame: &Frame, books: &[Book]) -> anyhow::Result<BTreeMap<String, 
         return Ok(of_market);
     }
     for (place, book) in books.iter().enumerate() {
-        let (Some(first), Some(last)) = (book.settled().first(), book.settled().last()) else {
-            continue;
-        };
-        let all = Interval { start: first.interval.start, end: last.interval.end };
+        let Some(all) = book.covered() else { continue };
         let mut days = local_days(frame.markets[place].zone(), all)?;
         days.retain(|day| book.is_whole(day.interval));
         let market = &frame.places[place].market;

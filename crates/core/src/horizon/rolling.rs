@@ -146,8 +146,8 @@ pub fn power_now(
     }
     let gains: Vec<Price> = path.iter().map(|s| value - s.price).collect();
     let origin = planner.origin_on_grid(unit, begin);
-    let best = planner.plan(&Ahead::new(begin, &gains), origin)?;
-    Ok(best.states.first().map_or(unit.power, |s| planner.lattice().power(*s)))
+    let next = planner.next(&Ahead::new(begin, &gains), origin)?;
+    Ok(planner.lattice().power(next.state))
 }
 
 #[cfg(test)]

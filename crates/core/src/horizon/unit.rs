@@ -12,11 +12,11 @@
 //! them. For a fixed pattern of on and off, bounds and ramps are a system of differences, which
 //! is totally unimodular: an optimum lies on the lattice, and a search over it is exact.
 
-use crate::fleet::CohortId;
+use crate::fleet::{CohortId, OperatingPoint, PowerCurve};
 use crate::number::{div_ceil, div_floor, to_i64};
 use crate::site::Ramp;
 use crate::time::{Span, Time};
-use crate::units::{Energy, Money, Power};
+use crate::units::{Energy, Money, Power, Rate};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -278,6 +278,17 @@ impl Lattice {
     #[must_use]
     pub fn power(&self, s: StateId) -> Power {
         self.level(s).map_or(Power::ZERO, |l| self.levels[usize::from(l)])
+    }
+
+    /// The levels as a machine's curve, asleep at nothing; its work is its energy.
+    ///
+    /// # Panics
+    /// Never: the levels of a lattice rise.
+    #[must_use]
+    pub fn curve(&self) -> PowerCurve {
+        let point = |p: &Power| OperatingPoint { power: *p, rate: Rate(p.0) };
+        let points: Vec<_> = self.levels.iter().map(point).collect();
+        PowerCurve::new(Power::ZERO, &points).expect("the levels of a lattice rise")
     }
 
     /// Energy of a state's step.

@@ -85,12 +85,7 @@ pub fn settle_run(
             return Err(AccountError::Uncovered { start: row.interval.start });
         }
         let settled = entry(site, row.interval, sum.energy, sum.compute_revenue, row.price);
-        account.intervals += 1;
-        account.energy += settled.energy.0;
-        account.work += sum.work;
-        account.compute_revenue += settled.compute_revenue.0;
-        account.energy_cost += settled.energy_cost.0;
-        account.sell_back += settled.sell_back.0;
+        account.count(&settled, sum.work);
         undrawn += full.over(row.interval.length()).minus_or_zero(sum.energy);
         start_costs.push(a_start.times(i64::from(sum.starts)));
         intervals.push(settled);

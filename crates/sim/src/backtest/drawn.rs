@@ -1,20 +1,17 @@
 //! What lots and units draw as they are told: levels over time into segments.
 
+use super::account::value_at;
 use super::run::{Run, Segment};
 use super::scene::Scene;
 use super::tape::Tape;
+use crate::world::revenue as worth;
 use headgate_core::fleet::Level;
+use headgate_core::horizon::unit::Begins;
 use headgate_core::number::{div_half_even, to_i64};
 use headgate_core::plan::Change;
-use headgate_core::site::Value;
 use headgate_core::time::{Interval, Time};
 use headgate_core::units::{Energy, Money, NANOS_PER_SECOND, Power};
 use std::collections::BTreeMap;
-
-/// GH done by one PH/s in one day, in millions: what a hash price pays for.
-const MILLION_GH_PER_PH_DAY: i128 = 86_400;
-/// Parts of one whole in parts per million.
-const WHOLE_PPM: i128 = 1_000_000;
 
 /// The true state of every lot, and what has been drawn so far.
 pub(super) struct Drawn<'a> {
@@ -29,7 +26,6 @@ pub(super) struct Drawn<'a> {
     due: Vec<Option<Time>>,
     since: Time,
     starts_now: u32,
-    next_value: usize,
     segments: Vec<Segment>,
     starts: Vec<u64>,
     /// Power each unit was set to, and when.
@@ -48,14 +44,13 @@ impl<'a> Drawn<'a> {
             due: vec![None; site.machines.len()],
             since: tape.span.start,
             starts_now: 0,
-            next_value: 0,
             segments: Vec::new(),
             starts: vec![0; site.cohorts.len()],
             set_points: vec![Vec::new(); scene.units.len()],
         };
         for (i, machine) in site.machines.iter().enumerate() {
             let unit = scene.units.iter().find(|u| u.cohort == machine.cohort);
-            let on = unit.is_some_and(|u| u.begins == headgate_core::horizon::unit::Begins::On);
+            let on = unit.is_some_and(|u| u.begins == Begins::On);
             let cohort = usize::from(machine.cohort.0);
             if on {
                 drawn.levels[i] = site.cohorts[cohort].curve.top();
@@ -142,32 +137,26 @@ impl<'a> Drawn<'a> {
         }
     }
 
-    fn segment(&mut self, interval: Interval) -> Segment {
-        let values = &self.tape.values;
-        while values.get(self.next_value).is_some_and(|v| v.known_at <= interval.start) {
-            self.next_value += 1;
-        }
-        let hashprice = self.next_value.checked_sub(1).map(|i| values[i].per_ph_day);
+    fn segment(&self, interval: Interval) -> Segment {
+        // Before the first hash price is known, work by it is worth nothing yet.
+        let hashprice = value_at(&self.tape.values, interval.start).unwrap_or(Money::ZERO);
+        let site = &self.scene.site;
         let span = interval.length();
         let (mut machines, mut energy, mut work) = (Power::ZERO, Energy::ZERO, 0);
         let mut revenue = Money::ZERO;
-        for (cohort, (power, rate)) in self.scene.site.cohorts.iter().zip(&self.sums) {
+        for (cohort, (power, rate)) in site.cohorts.iter().zip(&self.sums) {
             let drawn = power.over(span);
-            let done = div_half_even(i128::from(*rate) * i128::from(span.0), NANOS_PER_SECOND);
+            let done = i128::from(*rate) * i128::from(span.0);
+            let done = to_i64(div_half_even(done, NANOS_PER_SECOND));
             machines += *power;
             energy += drawn;
-            work += to_i64(done);
-            revenue += match (cohort.value, self.scene.site.value) {
-                (Some(price), _) | (None, Value::Energy(price)) => price.of(drawn),
-                (None, Value::Hashprice { pool_fee_ppm, .. }) => {
-                    let net = WHOLE_PPM - i128::from(pool_fee_ppm);
-                    let gross = i128::from(hashprice.unwrap_or(Money::ZERO).0) * done * net;
-                    let whole = MILLION_GH_PER_PH_DAY * WHOLE_PPM * WHOLE_PPM;
-                    Money(to_i64(div_half_even(gross, whole)))
-                }
+            work += done;
+            revenue += match cohort.value {
+                Some(price) => price.of(drawn),
+                None => worth(site, drawn, done, hashprice),
             };
         }
-        let power = self.scene.site.overhead.meter(machines);
+        let power = site.overhead.meter(machines);
         Segment {
             interval,
             power,

@@ -227,14 +227,11 @@ impl<'a> Life<'a> {
     fn configure(&mut self) {
         let scene = self.scene;
         let due = self.models.partition_point(|m| m.from <= self.now);
-        if !scene.units.is_empty() {
-            self.tell(Event::Units(scene.units.clone()));
-        }
-        if let Some(dated) = due.checked_sub(1).map(|i| &self.models[i]) {
-            self.tell(Event::Models(dated.models.clone()));
-        }
+        let models = due.checked_sub(1).map_or(&[][..], |i| &self.models[i].models);
         self.models = &self.models[due..];
-        self.tell(Event::Configured(Box::new(scene.site.clone())));
+        for event in Event::configuration(&scene.site, &scene.units, models) {
+            self.tell(event);
+        }
     }
 
     fn tell(&mut self, event: Event) {

@@ -3,7 +3,6 @@
 
 use super::run::RunError;
 use super::tape::Tape;
-use headgate_core::engine::NO_DRIVER;
 use headgate_core::event::{AutomationMode, FeedId};
 use headgate_core::fleet::{CohortId, DriverId, OperatingPoint, PowerCurve};
 use headgate_core::horizon::unit::{Lattice, UnitSpec};
@@ -42,14 +41,7 @@ impl Scene {
         s.market.settle_step = tape.settle_step;
         s.point = tape.point.clone();
         s.feeds = feeds(site, tape);
-        s.drivers = vec![DriverSpec {
-            name: NO_DRIVER.into(),
-            kind: NO_DRIVER.into(),
-            port: 0,
-            request_budget: Span::ZERO,
-            poll_watts: Span::ZERO,
-            concurrency: 0,
-        }];
+        s.drivers = vec![DriverSpec::none()];
         s.meters = vec![MeterSpec {
             name: "lots".into(),
             kind: MeterKind::MachineSum,
@@ -64,7 +56,7 @@ impl Scene {
                 Some(unit) => {
                     let lattice = Lattice::new(unit, tape.step);
                     let wrong = |e| RunError::Unit { unit: cohort.name.clone(), source: e };
-                    cohort.curve = levels(&lattice.map_err(wrong)?);
+                    cohort.curve = lattice.map_err(wrong)?.curve();
                     (1, 1)
                 }
                 None => into_lots(site, cohort, id),
@@ -95,8 +87,6 @@ impl Scene {
 
 /// One feed for each kind the tape tells, silent as soon as the site's own would be.
 fn feeds(site: &Site, tape: &Tape) -> Vec<Feed> {
-    let kinds =
-        [PriceKind::Dispatch, PriceKind::Settlement, PriceKind::DayAhead, PriceKind::LookAhead];
     let told = |kind: &PriceKind| tape.told.iter().any(|t| t.kind == *kind);
     let feed = |role: PriceKind| {
         let own = site.feeds.iter().filter(|f| f.role == role).min_by_key(|f| f.rank);
@@ -116,7 +106,7 @@ fn feeds(site: &Site, tape: &Tape) -> Vec<Feed> {
             stale_after: own.map_or(usual, |f| f.stale_after),
         }
     };
-    kinds.into_iter().filter(told).map(feed).collect()
+    PriceKind::ALL.into_iter().filter(told).map(feed).collect()
 }
 
 /// A cohort as lots: how many, and for how many machines each stands.
@@ -138,11 +128,4 @@ fn into_lots(site: &Site, cohort: &mut Cohort, id: CohortId) -> (u32, u32) {
     cohort.curve = PowerCurve::new(sleep, &points).expect("a scaled curve rises as before");
     cohort.start_cost = Money(scaled(cohort.start_cost.0));
     (lots, size)
-}
-
-/// The levels of a lattice as a curve; its work is its energy.
-fn levels(lattice: &Lattice) -> PowerCurve {
-    let point = |p: &Power| OperatingPoint { power: *p, rate: Rate(p.0) };
-    let points: Vec<_> = lattice.levels().iter().map(point).collect();
-    PowerCurve::new(Power::ZERO, &points).expect("levels of a lattice rise")
 }

@@ -91,6 +91,13 @@ impl Book {
         &self.settled
     }
 
+    /// From the first settled interval to the last; `None` where there is none.
+    #[must_use]
+    pub fn covered(&self) -> Option<Interval> {
+        let (first, last) = (self.settled.first()?, self.settled.last()?);
+        Some(Interval { start: first.interval.start, end: last.interval.end })
+    }
+
     /// The first interval of a span without a settled price; `None` where there is none.
     #[must_use]
     pub fn gap(&self, span: Interval) -> Option<Interval> {
@@ -163,10 +170,8 @@ impl Book {
     }
 
     fn told(&self, span: Interval) -> Vec<Told> {
-        let kinds =
-            [PriceKind::Dispatch, PriceKind::Settlement, PriceKind::DayAhead, PriceKind::LookAhead];
         let mut rows: Vec<(Time, PriceKind, PriceRow)> = Vec::new();
-        for kind in kinds {
+        for kind in PriceKind::ALL {
             for row in self.prices.of(kind) {
                 if row.known_at >= span.start - HISTORY && row.known_at < span.end {
                     rows.push((row.known_at.max(span.start), kind, *row));

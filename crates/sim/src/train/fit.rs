@@ -31,10 +31,6 @@ pub struct Settings {
     pub knots: f64,
     /// Share of the step's own error left out of targets.
     pub share: f64,
-    /// Weight of the decisions of other values of the work.
-    pub beside: f64,
-    /// Other values of the work learned from, as parts of a scale above and below.
-    pub shift: f64,
     /// Steps by which prices are late when the band is needed.
     pub band_late: usize,
 }
@@ -51,8 +47,6 @@ impl Default for Settings {
             focus: 1.0,
             knots: 0.5,
             share: 1.0,
-            beside: 0.0,
-            shift: 1.0,
             band_late: 1,
         }
     }
@@ -121,9 +115,7 @@ impl Fit<'_> {
     }
 
     fn weight(&self, at: &At) -> f64 {
-        let own = (self.steps[at.0].value - self.value).abs() < 1e-9;
-        let beside = if own { 1.0 } else { self.settings.beside };
-        weight(self.features(at), self.settings.focus) * beside
+        weight(self.features(at), self.settings.focus)
     }
 
     /// Fits.

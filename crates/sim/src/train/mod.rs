@@ -79,14 +79,7 @@ pub fn train(tapes: &[Tape], order: &Order) -> Result<Model, TrainError> {
         start: t.span.start.max(order.span.start),
         end: t.span.end.min(order.span.end),
     };
-    let mut steps: Vec<_> = tapes.iter().map(|t| rows::steps(t, span(t), &look)).collect();
-    if order.settings.beside > 0.0 {
-        for part in [-order.settings.shift, order.settings.shift] {
-            let shifted = Price(order.value.0 + (part * scale.0 as f64).round() as i64);
-            let look = rows::Look { value: shifted, ..look };
-            steps.extend(tapes.iter().map(|t| rows::steps(t, span(t), &look)));
-        }
-    }
+    let steps: Vec<_> = tapes.iter().map(|t| rows::steps(t, span(t), &look)).collect();
     let money = |p: Price| p.0 as f64 / 1e6;
     let (value, far) = (money(order.value), money(scale));
     let fit = fit::Fit {
@@ -120,14 +113,7 @@ pub fn train(tapes: &[Tape], order: &Order) -> Result<Model, TrainError> {
             day_ahead: tapes.iter().any(ahead),
         },
         tables: fitted.iter().map(|f| quantise::table(f, anchors.count())).collect(),
-        band: band::fit(
-            &steps[..tapes.len()],
-            &lattice,
-            &moves,
-            value,
-            far,
-            order.settings.band_late,
-        ),
+        band: band::fit(&steps, &lattice, &moves, value, far, order.settings.band_late),
         anchors,
     })
 }

@@ -62,7 +62,6 @@ impl Valuation {
     /// What a consumed MWh of the step is taken to have gained, where its price's error is left
     /// out of what is fitted.
     fn own(&self, seen: &Seen) -> f64 {
-        let _ = seen;
         self.value - (seen.estimate.0 as f64 / 1e6).min(self.cap)
     }
 }

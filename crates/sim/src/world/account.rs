@@ -148,7 +148,7 @@ pub fn settle(
 }
 
 impl Account {
-    fn count(&mut self, entry: &LedgerInterval, work: i64) {
+    pub(crate) fn count(&mut self, entry: &LedgerInterval, work: i64) {
         self.intervals += 1;
         self.energy += entry.energy.0;
         self.work += work;
