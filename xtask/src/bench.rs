@@ -15,6 +15,7 @@ mod import;
 mod peers;
 mod prove;
 mod sweep;
+mod venv;
 
 use crate::budget::{self, Budget};
 use crate::process::{self, Show};

@@ -8,6 +8,7 @@ use headgate_core::time::Span;
 use headgate_feeds::market::Market;
 use headgate_feeds::parse::{FileKind, Options, Parsed};
 use headgate_feeds::replay::Replay;
+use headgate_feeds::settlement_point;
 use std::path::Path;
 
 /// What the configuration needs of a market: one that ships with the program, or a file.
@@ -45,6 +46,14 @@ pub fn load_site(path: &Path) -> Result<Loaded, ConfigError> {
         *stale_after = Span(i64::MAX);
     }
     Ok(loaded)
+}
+
+/// Moves a site to another settlement point; a name that is its own keeps its type.
+pub fn at_point(loaded: &mut Loaded, name: Option<&str>) {
+    let Some(name) = name else { return };
+    let own = &loaded.site.point;
+    let kind = if name == own.name { own.kind.clone() } else { String::new() };
+    loaded.site.point = settlement_point(name, &kind);
 }
 
 /// A price file as the command line names it: `[KIND:]FILE[#column=POINT]`.

@@ -6,14 +6,14 @@ use crate::config::Loaded;
 use crate::model::{ModelFile, planned_as, worth_of};
 use crate::prices::moment;
 use crate::run::Refused;
-use crate::site_files::{describe, load_site};
+use crate::settle::months;
+use crate::site_files::{at_point, describe, load_site};
 use anyhow::{Context, bail};
 use headgate_core::event::{CohortModel, Hashprice};
 use headgate_core::fleet::CohortId;
 use headgate_core::horizon::model::Model;
 use headgate_core::time::{Interval, Span, Time};
 use headgate_feeds::market::Market;
-use headgate_feeds::settlement_point;
 use headgate_sim::backtest::{Dated, Tape};
 use headgate_sim::sweep::Book;
 use headgate_sim::train::{Order, Settings, TrainError, train};
@@ -33,14 +33,11 @@ const CLOCK: Span = Span::hours(24 * 366 * 3);
 /// When an input is missing or not usable, or the file cannot be written.
 pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let mut loaded = load_site(&args.site)?;
-    if let Some(name) = &args.point {
-        let own = &loaded.site.point;
-        let kind = if *name == own.name { own.kind.clone() } else { String::new() };
-        loaded.site.point = settlement_point(name, &kind);
-    }
+    at_point(&mut loaded, args.point.as_deref());
     let market = Market::load(&loaded.site.market.name)?;
     let given = |text: &Option<String>| text.as_deref().map(|t| moment(t, &market)).transpose();
-    let pool = Pool::read(&args.prices, &loaded, &market, args.alone)?;
+    let own = read::book(&args.prices, &loaded, &market)?.book;
+    let pool = Pool::read(own, &args.prices, &loaded, &market, args.alone)?;
     let all = pool.span();
     let span = Interval {
         start: given(&args.from)?.unwrap_or(all.start),
@@ -74,17 +71,18 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Reads files: the site's own point, and others that are told of in the same ways.
+    /// The book of the site's own point, and the other points of its files that are told of in
+    /// the same ways.
     ///
     /// # Errors
     /// One sentence for what is not usable.
     pub fn read(
+        own: Book,
         specs: &[String],
         loaded: &Loaded,
         market: &Market,
         alone: bool,
     ) -> anyhow::Result<Self> {
-        let own = read::book(specs, loaded, market)?.book;
         let mut books = vec![own];
         if !alone {
             let others = read::others(specs, loaded, market, books[0].prices())?;
@@ -95,26 +93,20 @@ impl Pool {
 
     /// What the site's own point covers.
     fn span(&self) -> Interval {
-        let settled = self.books[0].settled();
-        match (settled.first(), settled.last()) {
-            (Some(first), Some(last)) => {
-                Interval { start: first.interval.start, end: last.interval.end }
-            }
-            _ => Interval { start: Time::MIN, end: Time::MIN },
-        }
+        self.books[0].covered().unwrap_or(Interval { start: Time::MIN, end: Time::MIN })
+    }
+
+    /// The pieces of a span without a gap that are long enough to learn from.
+    fn pieces(&self, span: Interval) -> impl Iterator<Item = (&Book, Interval)> {
+        let of = move |book: &'_ Book| book.pieces(span);
+        let all = self.books.iter().flat_map(move |b| of(b).into_iter().map(move |p| (b, p)));
+        all.filter(|(_, piece)| piece.length() >= PIECE_LEAST)
     }
 
     /// Tapes of a span, one for each piece without a gap.
     fn tapes(&self, span: Interval, values: &[Hashprice]) -> anyhow::Result<Vec<Tape>> {
-        let mut tapes = Vec::new();
-        for book in &self.books {
-            for piece in book.pieces(span) {
-                if piece.length() >= PIECE_LEAST {
-                    tapes.push(book.tape(piece, values)?);
-                }
-            }
-        }
-        Ok(tapes)
+        let tapes = self.pieces(span).map(|(book, piece)| book.tape(piece, values));
+        Ok(tapes.collect::<Result<_, _>>()?)
     }
 
     /// Trains a model for each cohort of a site on what a span tells.
@@ -165,13 +157,14 @@ impl Pool {
         on_month: &mut dyn FnMut(Time),
     ) -> anyhow::Result<Vec<Dated>> {
         let mut dated = Vec::new();
-        for from in months(market, span) {
+        let later = months(market.zone(), span)?.into_iter().map(|(_, m)| m.start);
+        let later = later.filter(|t| *t > span.start);
+        for from in std::iter::once(span.start).chain(later) {
             on_month(from);
             // What settles last before it is known only after it has begun.
             let end = from - market.settle_step;
             let past = Interval { start: self.span().start, end };
-            let enough = self.tapes(past, &[])?.iter().any(|t| t.span.length() >= PIECE_LEAST);
-            if past.start < past.end && enough {
+            if past.start < past.end && self.pieces(past).next().is_some() {
                 dated.push(Dated { from, models: self.train(loaded, market, past)? });
             }
         }
@@ -187,25 +180,6 @@ fn told(error: &TrainError, span: Interval, tapes: &[Tape]) -> String {
         span.start,
         span.end
     )
-}
-
-/// The first moment of a span and of each of the market's months that begins within it.
-fn months(market: &Market, span: Interval) -> Vec<Time> {
-    let zone = market.zone();
-    let mut all = vec![span.start];
-    let local = jiff::Timestamp::from_second(span.start.0.div_euclid(1_000_000_000));
-    let Ok(local) = local.map(|t| zone.to_datetime(t)) else { return all };
-    let mut date = local.date().first_of_month();
-    loop {
-        let Ok(next) = date.checked_add(jiff::Span::new().months(1)) else { return all };
-        date = next;
-        let Ok(at) = zone.to_timestamp(next.at(0, 0, 0, 0)) else { return all };
-        let at = Time::from_seconds(at.as_second());
-        if at >= span.end {
-            return all;
-        }
-        all.push(at);
-    }
 }
 
 /// Local time less UTC from each moment on, from before the prices to some years after.

@@ -10,11 +10,10 @@
 #[path = "../tests/horizon/oracle.rs"]
 mod oracle;
 
-use headgate_core::fleet::CohortId;
 use headgate_core::horizon::exact::{Ahead, Origin, Planner};
 use headgate_core::horizon::quota::{self, Limit, Quota};
 use headgate_core::horizon::stairs::{self, Member, Rows};
-use headgate_core::horizon::unit::{Begins, UnitSpec, UnitState};
+use headgate_core::horizon::unit::{UnitSpec, UnitState};
 use headgate_core::number::decimal;
 use headgate_core::site::Ramp;
 use headgate_core::time::{Span, Time};
@@ -53,20 +52,9 @@ fn main() {
 
 /// The block of the common task; `step` is how long a rise by 20 MW takes.
 fn block(step: Span) -> UnitSpec {
-    let mw = |n: i64| Power(n * 1_000_000);
-    UnitSpec {
-        cohort: CohortId(0),
-        min: mw(40),
-        max: mw(100),
-        start_at: mw(40),
-        ramp_up: Some(Ramp { power: mw(20), per: step }),
-        ramp_down: None,
-        min_on: Span(4 * step.0),
-        min_off: Span(4 * step.0),
-        start_cost: Money(400_000_000),
-        starts_per_day: None,
-        begins: Begins::Off,
-    }
+    let common = headgate_core::testing::block();
+    let ramp_up = common.ramp_up.map(|r| Ramp { per: step, ..r });
+    UnitSpec { ramp_up, min_on: Span(4 * step.0), min_off: Span(4 * step.0), ..common }
 }
 
 /// The shared series, or one of the same length made up.

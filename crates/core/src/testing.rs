@@ -2,6 +2,7 @@
 
 use crate::event::AutomationMode;
 use crate::fleet::{CohortId, DriverId, OperatingPoint, PowerCurve};
+use crate::horizon::unit::{Begins, UnitSpec};
 use crate::market::{PriceKind, SettlementPoint};
 use crate::site::*;
 use crate::time::Span;
@@ -79,6 +80,26 @@ pub fn site(machines: usize) -> Site {
             meter_hold: Span::seconds(10),
             telemetry_hold: Span::seconds(90),
         },
+    }
+}
+
+/// The block of the common task: 40 to 100 MW, up by 20 MW in a quarter of an hour, an hour on and
+/// off at least, 400 a start; off and free to start.
+#[must_use]
+pub fn block() -> UnitSpec {
+    let mw = |n: i64| Power(n * 1_000_000);
+    UnitSpec {
+        cohort: CohortId(0),
+        min: mw(40),
+        max: mw(100),
+        start_at: mw(40),
+        ramp_up: Some(Ramp { power: mw(20), per: Span::minutes(15) }),
+        ramp_down: None,
+        min_on: Span::hours(1),
+        min_off: Span::hours(1),
+        start_cost: Money(400_000_000),
+        starts_per_day: None,
+        begins: Begins::Off,
     }
 }
 

@@ -3,7 +3,7 @@
 //! Each is installed into an environment of its own under the target folder. It takes minutes and
 //! a network, so it is no part of the tests.
 
-use super::{BENCH_MAX, build, rows};
+use super::{BENCH_MAX, build, rows, venv};
 use crate::process::{self, Show};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -53,7 +53,8 @@ pub fn run(target: &Path) -> Result<(Vec<Value>, Vec<String>)> {
     let ours = rows(&done.out)?;
     let (mut rows, mut faults) = (Vec::new(), Vec::new());
     for peer in &PEERS {
-        let python = python(target, peer)?;
+        let venv = target.join("peers").join(peer.name);
+        let python = venv::python(&venv, peer.name, peer.packages)?;
         for task in peer.tasks {
             let case = format!("task_{task}");
             let own = ours.iter().find(|row| row["case"] == case.as_str());
@@ -93,27 +94,4 @@ fn beside_ours(
         "anchor_cpu_s": theirs["cpu_s"], "ratio": ratio, "value": own["value"],
         "anchor_value": theirs["value"], "anchor_peak_mib": theirs["peak_mib"],
     }))
-}
-
-/// A Python with the peer in it, made where there is none yet.
-fn python(target: &Path, peer: &Peer) -> Result<PathBuf> {
-    let venv = target.join("peers").join(peer.name);
-    let python = venv.join("bin/python");
-    let has = |python: &Path| {
-        let mut probe = Command::new(python);
-        probe.args(["-c", &format!("import {}", peer.name)]);
-        process::run(&mut probe, BENCH_MAX, Show::No).is_ok_and(|done| done.ok())
-    };
-    if python.exists() && has(&python) {
-        return Ok(python);
-    }
-    let mut make = Command::new("python3");
-    make.args(["-m", "venv"]).arg(&venv);
-    let done = process::run(&mut make, BENCH_MAX, Show::No)?;
-    ensure!(done.ok(), "failed to make {}: {}", venv.display(), done.fault());
-    let mut install = Command::new(&python);
-    install.args(["-m", "pip", "install", "--quiet"]).args(peer.packages);
-    let done = process::run(&mut install, BENCH_MAX, Show::No)?;
-    ensure!(done.ok(), "failed to install {}: {}", peer.name, done.fault());
-    Ok(python)
 }

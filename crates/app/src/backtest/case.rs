@@ -5,7 +5,7 @@ use crate::cli::{BacktestArgs, PolicyArg};
 use crate::config::{HashpriceSource, Loaded};
 use crate::prices::moment;
 use crate::run::Refused;
-use crate::site_files::load_site;
+use crate::site_files::{at_point, load_site};
 use crate::train::Pool;
 use crate::values::{self, Fetching};
 use anyhow::bail;
@@ -14,11 +14,11 @@ use headgate_core::site::{PolicyRule, Site};
 use headgate_core::time::{Interval, Span, Time};
 use headgate_core::units::{Money, Price};
 use headgate_feeds::market::Market;
-use headgate_feeds::settlement_point;
 use headgate_sim::backtest::{
     Chosen, CompareError, Comparison, Dated, Name, OnStep, Policy, Run, RunError, RunOptions, Tape,
     Trial, run,
 };
+use headgate_sim::sweep::Book;
 use headgate_sim::world::mean_breakeven;
 
 /// Everything that a back-test goes by.
@@ -49,11 +49,7 @@ impl Case {
         if let Some(why) = &loaded.worth.settle_only {
             bail!(Refused(why.clone()));
         }
-        if let Some(name) = &args.point {
-            let own = &loaded.site.point;
-            let kind = if *name == own.name { own.kind.clone() } else { String::new() };
-            loaded.site.point = settlement_point(name, &kind);
-        }
+        at_point(&mut loaded, args.point.as_deref());
         let lag = crate::config::span(&args.lag);
         let lag = lag.map_err(|e| Refused(format!("--lag: {e}")))?;
         let market = Market::load(&loaded.site.market.name)?;
@@ -69,8 +65,10 @@ impl Case {
         let strike = strike(args, &loaded, breakeven)?;
         let chosen = chosen(&args.policies, strike.0);
         let ahead = chosen.iter().any(|c| c.name == Name::LookAhead);
-        let models =
-            if ahead { models(args, &loaded, &market, span, &mut notes)? } else { Vec::new() };
+        let models = match ahead {
+            true => models(args, recorded.book, &loaded, &market, span, &mut notes)?,
+            false => Vec::new(),
+        };
         let files = args.prices.clone();
         notes.extend(resale_elsewhere(&loaded));
         let mut case =
@@ -128,13 +126,14 @@ impl Case {
 /// What looking ahead goes by: trained anew each month, a file, the site's own file, or nothing.
 fn models(
     args: &BacktestArgs,
+    book: Book,
     loaded: &Loaded,
     market: &Market,
     span: Interval,
     notes: &mut Vec<String>,
 ) -> anyhow::Result<Vec<Dated>> {
     if args.walk_forward.is_some() {
-        let pool = Pool::read(&args.prices, loaded, market, args.alone)?;
+        let pool = Pool::read(book, &args.prices, loaded, market, args.alone)?;
         let mut tell = |from: Time| tracing::info!("training for what begins at {from}");
         let dated = pool.walk_forward(loaded, market, span, &mut tell)?;
         let first = dated.first().map_or(span.end, |d| d.from);
@@ -232,20 +231,13 @@ fn chosen(asked: &[PolicyArg], strike: Price) -> Vec<Chosen> {
         PolicyArg::LookAhead => Name::LookAhead,
         PolicyArg::PerfectForesight => Name::PerfectForesight,
     };
-    let rule = |name: Name| match name {
-        Name::AlwaysOn => Some(PolicyRule::AlwaysOn),
-        Name::FixedStrike => Some(PolicyRule::FixedStrike(strike)),
-        Name::Breakeven => Some(PolicyRule::Breakeven),
-        Name::LookAhead => Some(PolicyRule::LookAhead),
-        Name::PerfectForesight => None,
-    };
     let mut names: Vec<Name> = asked.iter().map(name).collect();
     if names.is_empty() {
         names = Name::ALL.to_vec();
     }
     names.sort_unstable();
     names.dedup();
-    names.into_iter().map(|name| Chosen { name, rule: rule(name) }).collect()
+    names.into_iter().map(|name| Chosen { name, rule: name.rule(strike) }).collect()
 }
 
 /// A block that is sold back elsewhere is sold back here at the point's own price.

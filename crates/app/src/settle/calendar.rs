@@ -101,7 +101,7 @@ fn loads(inputs: &mut Inputs<'_>, args: &SettleArgs) -> anyhow::Result<Vec<(Inte
 }
 
 /// Months of the market's calendar that a span touches, whole, with their numbers.
-fn months(zone: &TimeZone, span: Interval) -> anyhow::Result<Vec<(u8, Interval)>> {
+pub fn months(zone: &TimeZone, span: Interval) -> anyhow::Result<Vec<(u8, Interval)>> {
     let civil = |t: Time| -> anyhow::Result<jiff::civil::Date> {
         let stamp = jiff::Timestamp::from_second(t.0.div_euclid(SECOND))?;
         Ok(zone.to_datetime(stamp).date())

@@ -13,6 +13,7 @@ mod print;
 mod report;
 mod work;
 
+pub use calendar::months;
 pub use report::Report;
 
 use crate::cli::{Format, SettleArgs, exit};

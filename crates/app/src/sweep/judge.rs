@@ -4,7 +4,7 @@ use anyhow::Context;
 use headgate_core::number::{div_half_even, to_i64};
 use headgate_core::site::PolicyRule;
 use headgate_core::time::Span;
-use headgate_core::units::{Energy, Money};
+use headgate_core::units::{Energy, Money, Price};
 use headgate_sim::backtest::{self, BoundKind, Chosen, Dated, Name, Policy, RunOptions, Statement};
 use headgate_sim::sweep::{Bound, Judge, Outcome, Scored, Trial};
 use headgate_sim::world::mean_breakeven;
@@ -78,14 +78,9 @@ fn chosen(name: Name, trial: &Trial<'_>) -> anyhow::Result<Chosen> {
         let strike = trial.setting.strike.or(own).or_else(whole);
         strike.context("the site has nothing that works: add a cohort to it")
     };
-    let rule = match name {
-        Name::AlwaysOn => Some(PolicyRule::AlwaysOn),
-        Name::FixedStrike => Some(PolicyRule::FixedStrike(strike()?)),
-        Name::Breakeven => Some(PolicyRule::Breakeven),
-        Name::LookAhead => Some(PolicyRule::LookAhead),
-        Name::PerfectForesight => None,
-    };
-    Ok(Chosen { name, rule })
+    // No other policy has a strike, and a site without a break-even may try them.
+    let strike = if name == Name::FixedStrike { strike()? } else { Price::ZERO };
+    Ok(Chosen { name, rule: name.rule(strike) })
 }
 
 fn bound(bound: &backtest::Bound) -> Bound {

@@ -155,28 +155,14 @@ mod tests {
     use super::super::path::Source;
     use super::super::unit::{Begins, UnitSpec};
     use super::*;
-    use crate::fleet::CohortId;
-    use crate::site::Ramp;
     use crate::time::{Interval, Span};
     use proptest::prelude::*;
 
     const START: Time = Time::from_seconds(1_724_198_400);
 
     fn block(on: bool) -> UnitSpec {
-        let mw = |n: i64| Power(n * 1_000_000);
-        UnitSpec {
-            cohort: CohortId(0),
-            min: mw(40),
-            max: mw(100),
-            start_at: mw(40),
-            ramp_up: Some(Ramp { power: mw(20), per: Span::minutes(15) }),
-            ramp_down: None,
-            min_on: Span::hours(1),
-            min_off: Span::hours(1),
-            start_cost: Money(400_000_000),
-            starts_per_day: Some(4),
-            begins: if on { Begins::On } else { Begins::Off },
-        }
+        let begins = if on { Begins::On } else { Begins::Off };
+        UnitSpec { starts_per_day: Some(4), begins, ..crate::testing::block() }
     }
 
     fn path(prices: &[i64]) -> Vec<Step> {

@@ -362,24 +362,7 @@ fn lcm(a: i128, b: i128) -> i128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The block of the common task: 40 to 100 MW by 20 in a quarter of an hour.
-    pub(crate) fn block() -> UnitSpec {
-        let mw = |n: i64| Power(n * 1_000_000);
-        UnitSpec {
-            cohort: CohortId(0),
-            min: mw(40),
-            max: mw(100),
-            start_at: mw(40),
-            ramp_up: Some(Ramp { power: mw(20), per: Span::minutes(15) }),
-            ramp_down: None,
-            min_on: Span::hours(1),
-            min_off: Span::hours(1),
-            start_cost: Money(400_000_000),
-            starts_per_day: None,
-            begins: Begins::Off,
-        }
-    }
+    use crate::testing::block;
 
     #[test]
     fn the_common_task_has_its_states() {

@@ -4,11 +4,11 @@
 mod oracle;
 mod site;
 
-use headgate_core::fleet::CohortId;
 use headgate_core::horizon::exact::{Ahead, Origin, Planner};
 use headgate_core::horizon::quota::{self, Limit, Quota, QuotaError};
-use headgate_core::horizon::unit::{Begins, StateId, UnitSpec, UnitState};
+use headgate_core::horizon::unit::{StateId, UnitSpec, UnitState};
 use headgate_core::site::Ramp;
+use headgate_core::testing::block;
 use headgate_core::time::{Span, Time};
 use headgate_core::units::{Energy, Money, Power, Price};
 use oracle::Task;
@@ -21,23 +21,6 @@ const MWH: i64 = 3_600_000_000;
 
 fn mw(n: i64) -> Power {
     Power(n * 1_000_000)
-}
-
-/// The block of the common task.
-fn block() -> UnitSpec {
-    UnitSpec {
-        cohort: CohortId(0),
-        min: mw(40),
-        max: mw(100),
-        start_at: mw(40),
-        ramp_up: Some(Ramp { power: mw(20), per: STEP }),
-        ramp_down: None,
-        min_on: Span::hours(1),
-        min_off: Span::hours(1),
-        start_cost: Money(400_000_000),
-        starts_per_day: None,
-        begins: Begins::Off,
-    }
 }
 
 /// Gains that wander, with spikes, floors, ties and both signs.

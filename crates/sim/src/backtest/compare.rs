@@ -7,7 +7,7 @@ use super::run::{Run, RunError};
 use super::tape::Tape;
 use headgate_core::horizon::unit::UnitSpec;
 use headgate_core::site::{PolicyRule, Site};
-use headgate_core::units::Money;
+use headgate_core::units::{Money, Price};
 
 /// A policy by the name that scripts and tables use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +52,19 @@ impl Name {
             Self::Breakeven => "breakeven",
             Self::LookAhead => "look_ahead",
             Self::PerfectForesight => "perfect_foresight",
+        }
+    }
+
+    /// The engine's rule, with the strike of the one that has one; `None` is the plan in
+    /// hindsight.
+    #[must_use]
+    pub fn rule(self, strike: Price) -> Option<PolicyRule> {
+        match self {
+            Self::AlwaysOn => Some(PolicyRule::AlwaysOn),
+            Self::FixedStrike => Some(PolicyRule::FixedStrike(strike)),
+            Self::Breakeven => Some(PolicyRule::Breakeven),
+            Self::LookAhead => Some(PolicyRule::LookAhead),
+            Self::PerfectForesight => None,
         }
     }
 

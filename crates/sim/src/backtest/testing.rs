@@ -2,29 +2,16 @@
 
 use super::tape::{Tape, Told};
 use headgate_core::fleet::CohortId;
-use headgate_core::horizon::unit::{Begins, UnitSpec};
+use headgate_core::horizon::unit::UnitSpec;
 use headgate_core::market::{PriceKind, PriceRow, SettlementPoint, time_weighted};
-use headgate_core::site::{Overhead, Ramp, Site};
+use headgate_core::site::{Overhead, Site};
 use headgate_core::time::{Interval, Span, Time};
-use headgate_core::units::{Money, Power, Price};
+use headgate_core::units::{Power, Price};
 
-/// The block of the common task: 40 to 100 MW, 20 MW in a quarter of an hour, an hour on and off.
+/// The block of the common task, as a cohort.
 #[must_use]
 pub fn block(cohort: u16) -> UnitSpec {
-    let mw = |n: i64| Power(n * 1_000_000);
-    UnitSpec {
-        cohort: CohortId(cohort),
-        min: mw(40),
-        max: mw(100),
-        start_at: mw(40),
-        ramp_up: Some(Ramp { power: mw(20), per: Span::minutes(15) }),
-        ramp_down: None,
-        min_on: Span::hours(1),
-        min_off: Span::hours(1),
-        start_cost: Money(400_000_000),
-        starts_per_day: None,
-        begins: Begins::Off,
-    }
+    UnitSpec { cohort: CohortId(cohort), ..headgate_core::testing::block() }
 }
 
 /// A site of so many such blocks, each energy worth 40 a megawatt-hour, nothing else in the way.

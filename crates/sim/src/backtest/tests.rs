@@ -2,12 +2,12 @@
 
 use super::referee::{Held, check, check_unit};
 use super::*;
-use headgate_core::fleet::{CohortId, OperatingPoint, PowerCurve};
 use headgate_core::horizon::unit::{Begins, Lattice, StateId, UnitSpec};
 use headgate_core::market::{PriceRow, SettlementPoint};
 use headgate_core::site::{Block, Overhead, PolicyRule, Ramp, Site, Value};
+use headgate_core::testing::block;
 use headgate_core::time::{Interval, Span, Time};
-use headgate_core::units::{Energy, Money, Power, Price, Rate};
+use headgate_core::units::{Energy, Money, Power, Price};
 use proptest::prelude::*;
 
 const QUARTER: Span = Span::minutes(15);
@@ -20,29 +20,10 @@ fn usd(n: i64) -> Price {
     Price(n * 1_000_000)
 }
 
-/// The block of the common task.
-fn block() -> UnitSpec {
-    UnitSpec {
-        cohort: CohortId(0),
-        min: mw(40),
-        max: mw(100),
-        start_at: mw(40),
-        ramp_up: Some(Ramp { power: mw(20), per: QUARTER }),
-        ramp_down: None,
-        min_on: Span::hours(1),
-        min_off: Span::hours(1),
-        start_cost: Money(400_000_000),
-        starts_per_day: None,
-        begins: Begins::Off,
-    }
-}
-
 fn site(unit: &UnitSpec) -> Site {
     let mut site = headgate_core::testing::site(1);
     let lattice = Lattice::new(unit, QUARTER).unwrap();
-    let point = |p: &Power| OperatingPoint { power: *p, rate: Rate(p.0) };
-    let points: Vec<_> = lattice.levels().iter().map(point).collect();
-    site.cohorts[0].curve = PowerCurve::new(Power::ZERO, &points).unwrap();
+    site.cohorts[0].curve = lattice.curve();
     site.cohorts[0].start_cost = unit.start_cost;
     site.overhead = Overhead { share_ppm: 0, fixed: Power::ZERO };
     site.market.dispatch_step = QUARTER;

@@ -1,7 +1,6 @@
 use super::*;
-use crate::fleet::CohortId;
-use crate::horizon::unit::Begins;
 use crate::site::Ramp;
+pub(in crate::horizon) use crate::testing::block;
 use proptest::prelude::*;
 
 pub(in crate::horizon) const STEP: Span = Span::minutes(15);
@@ -14,23 +13,6 @@ pub(in crate::horizon) fn mw(n: i64) -> Power {
 
 pub(in crate::horizon) fn usd(n: i64) -> Price {
     Price(n * 1_000_000)
-}
-
-/// The block of the common task.
-pub(in crate::horizon) fn block() -> UnitSpec {
-    UnitSpec {
-        cohort: CohortId(0),
-        min: mw(40),
-        max: mw(100),
-        start_at: mw(40),
-        ramp_up: Some(Ramp { power: mw(20), per: STEP }),
-        ramp_down: None,
-        min_on: Span::hours(1),
-        min_off: Span::hours(1),
-        start_cost: Money(400_000_000),
-        starts_per_day: None,
-        begins: Begins::Off,
-    }
 }
 
 /// Whether powers in steps obey a unit's words, read off the powers alone and told without any
