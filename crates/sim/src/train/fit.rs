@@ -4,7 +4,8 @@ use super::columns::{Columns, Scale, Sparse};
 use super::ridge::{Factor, Gram};
 use super::rows::Steps;
 use super::values::{Chooser, Moves, Valuation, backward};
-use headgate_core::horizon::features::{Feature, Features, Knowledge, UNIT};
+use super::weigh::{Stakes, by_price};
+use headgate_core::horizon::features::{Features, Knowledge, Seen};
 use headgate_core::horizon::model::Anchors;
 use headgate_core::horizon::unit::{Lattice, StateId, UnitSpec};
 use headgate_core::time::SECOND;
@@ -16,6 +17,9 @@ pub struct Settings {
     pub ridge: f64,
     /// Rounds after the one in hindsight.
     pub rounds: usize,
+    /// Last rounds whose fits are averaged: each round's choices differ a little from the last
+    /// one's, and so do its errors.
+    pub averaged: usize,
     /// Groups of weeks; worths used on a week come from the other groups.
     pub folds: usize,
     /// Share of what really followed in a target.
@@ -25,10 +29,13 @@ pub struct Settings {
     /// Largest difference of worth, as money lost or won at one scale's distance from the value,
     /// in hours of full power.
     pub clip: f64,
-    /// Scales from the value within which a decision counts in full.
+    /// Scales from the value within which a decision counts in full, in the first round.
     pub focus: f64,
     /// The same for where knots are placed.
     pub knots: f64,
+    /// What may hang on a decision that counts half, in later rounds; in hours of full power, as
+    /// `clip`.
+    pub close: f64,
     /// Share of the step's own error left out of targets.
     pub share: f64,
     /// Steps by which prices are late when the band is needed.
@@ -39,13 +46,15 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             ridge: 30.0,
-            rounds: 3,
+            rounds: 5,
+            averaged: 3,
             folds: 2,
-            lambda: 0.7,
+            lambda: 0.85,
             cap: 40.0,
             clip: 4.0,
             focus: 1.0,
             knots: 0.5,
+            close: 0.3,
             share: 1.0,
             band_late: 1,
         }
@@ -72,11 +81,31 @@ struct Group {
     knowledge: Knowledge,
     rows: Vec<At>,
     columns: Columns,
+    /// How much each row counts.
+    weights: Vec<f64>,
     /// Factors for each fold left out, and for all.
     factors: Vec<(Factor, Scale)>,
     /// Worths of the anchors on each row, by fits without its fold.
     worth: Vec<f32>,
+    /// Values at knots of the fit on all rows.
     values: Vec<f64>,
+    /// How many rounds they are the mean of.
+    rounds: usize,
+}
+
+impl Group {
+    /// Takes a round's values into the mean of the last rounds.
+    fn keep(&mut self, values: Vec<f64>) {
+        self.rounds += 1;
+        if self.rounds == 1 {
+            self.values = values;
+            return;
+        }
+        let part = 1.0 / self.rounds as f64;
+        for (mean, v) in self.values.iter_mut().zip(&values) {
+            *mean += (v - *mean) * part;
+        }
+    }
 }
 
 /// What a fit works on.
@@ -98,33 +127,36 @@ pub struct Fit<'a> {
     pub settings: Settings,
 }
 
-/// How much a decision counts: in full where prices lie near the value or on both sides of it.
-fn weight(x: &Features, focus: f64) -> f64 {
-    let z = |f: Feature| f64::from(x[f as usize]) / f64::from(UNIT);
-    let high = z(Feature::Now).max(z(Feature::Run)).max(z(Feature::Back1)).max(z(Feature::Back2));
-    let low = z(Feature::Now).min(z(Feature::Run));
-    let far = if high < 0.0 { -high } else { low.max(0.0) };
-    let part = far / focus;
-    0.02 + 0.98 / (1.0 + part * part)
-}
-
 impl Fit<'_> {
-    fn features(&self, at: &At) -> &Features {
+    fn seen(&self, at: &At) -> &Seen {
         let seen = self.steps[at.0].seen[at.1].as_ref();
-        &seen.expect("rows are steps that saw something").features
+        seen.expect("rows are steps that saw something")
     }
 
-    fn weight(&self, at: &At) -> f64 {
-        weight(self.features(at), self.settings.focus)
+    fn features(&self, at: &At) -> &Features {
+        &self.seen(at).features
+    }
+
+    /// Money lost or won in an hour of full power at one scale's distance from the value.
+    fn hour(&self) -> f64 {
+        self.spec.max.0 as f64 / 1e6 * self.scale
     }
 
     /// Fits.
     pub fn run(&self) -> Vec<Fitted> {
         let moves = Moves::of(self.lattice, self.spec);
+        let stakes = Stakes::of(self);
         let mut groups = self.groups();
         for round in 0..=self.settings.rounds {
             let targets = self.targets(&moves, &groups, round);
             for group in &mut groups {
+                if round > 0 {
+                    self.weigh(group, &stakes);
+                }
+                // Only the last rounds' fits go into the mean.
+                if round + self.settings.averaged <= self.settings.rounds + 1 {
+                    group.rounds = 0;
+                }
                 self.round(group, &targets);
             }
         }
@@ -153,36 +185,55 @@ impl Fit<'_> {
     }
 
     fn group(&self, knowledge: Knowledge, rows: Vec<At>) -> Group {
-        let knots = self.settings.knots;
+        let (knots, focus) = (self.settings.knots, self.settings.focus);
         let sample: Vec<(&Features, f64)> =
-            rows.iter().map(|r| (self.features(r), weight(self.features(r), knots))).collect();
+            rows.iter().map(|r| (self.features(r), by_price(self.features(r), knots))).collect();
         let columns = Columns::of(&sample);
-        let (n, folds) = (columns.count, self.settings.folds);
+        let weights = rows.iter().map(|r| by_price(self.features(r), focus)).collect();
+        let worth = vec![0.0; rows.len() * self.anchors.count()];
+        let (factors, values) = (Vec::new(), Vec::new());
+        let mut group =
+            Group { knowledge, rows, columns, weights, factors, worth, values, rounds: 0 };
+        self.factor(&mut group);
+        group
+    }
+
+    /// Weighs rows by what the last round's worths say hangs on them.
+    fn weigh(&self, group: &mut Group, stakes: &Stakes) {
+        let (a, half) = (self.anchors.count(), self.settings.close * self.hour());
+        let rows = group.rows.iter().zip(group.worth.chunks_exact(a));
+        for ((at, worth), weight) in rows.zip(&mut group.weights) {
+            *weight = stakes.weight(&self.steps[at.0], self.seen(at), worth, half);
+        }
+        self.factor(group);
+    }
+
+    /// Factors a group's rows, by their weights.
+    fn factor(&self, group: &mut Group) {
+        let (n, folds) = (group.columns.count, self.settings.folds);
         let mut grams: Vec<Gram> = (0..folds).map(|_| Gram::new(n)).collect();
         let mut row = Sparse::new();
-        for at in &rows {
-            columns.row(self.features(at), &mut row);
-            grams[at.2].add(&row, self.weight(at));
+        for (at, weight) in group.rows.iter().zip(&group.weights) {
+            group.columns.row(self.features(at), &mut row);
+            grams[at.2].add(&row, *weight);
         }
         let factor = |without: usize| {
             let mut sum = Gram::new(n);
             for (_, g) in grams.iter().enumerate().filter(|(f, _)| *f != without) {
                 sum.plus(g);
             }
-            let (standard, scale) = columns.standard(&sum.whole());
+            let (standard, scale) = group.columns.standard(&sum.whole());
             (Factor::of(&standard, n, self.settings.ridge), scale)
         };
-        let factors = (0..=folds).map(factor).collect();
-        let worth = vec![0.0; rows.len() * self.anchors.count()];
-        Group { knowledge, rows, columns, factors, worth, values: Vec::new() }
+        group.factors = (0..=folds).map(factor).collect();
     }
 
     /// Targets of each tape's steps: worths of the anchors after the step.
     fn targets(&self, moves: &Moves, groups: &[Group], round: usize) -> Vec<Vec<f32>> {
         let anchors = self.anchors.states(self.lattice);
         let a = anchors.len();
-        let hour = self.spec.max.0 as f64 / 1e6 * self.scale;
-        let clip = (self.settings.clip * hour).max(2.0 * self.spec.start_cost.0 as f64 / 1e6);
+        let clip =
+            (self.settings.clip * self.hour()).max(2.0 * self.spec.start_cost.0 as f64 / 1e6);
         let all = (0..self.lattice.states()).map(|i| StateId(u16::try_from(i).unwrap_or(0)));
         let mixtures: Vec<_> = all.map(|s| self.anchors.mixture(self.lattice, s)).collect();
         let mut out = Vec::new();
@@ -227,9 +278,8 @@ impl Fit<'_> {
         let mut sums = vec![vec![0.0; n * a]; folds];
         let mut row = Sparse::new();
         let mut y = vec![0.0; a];
-        for at in &group.rows {
+        for (at, weight) in group.rows.iter().zip(&group.weights) {
             group.columns.row(self.features(at), &mut row);
-            let weight = self.weight(at);
             let told = &targets[at.0][at.1 * a..(at.1 + 1) * a];
             y.iter_mut().zip(told).for_each(|(y, v)| *y = f64::from(*v) * weight);
             let to = &mut sums[at.2];
@@ -266,6 +316,6 @@ impl Fit<'_> {
             let worth = &mut group.worth[r * a..(r + 1) * a];
             worth.iter_mut().zip(&to).for_each(|(w, v)| *w = *v as f32);
         }
-        group.values = values.into_iter().next_back().unwrap_or_default();
+        group.keep(values.into_iter().next_back().unwrap_or_default());
     }
 }

@@ -12,6 +12,7 @@ pub mod quantise;
 pub mod ridge;
 pub mod rows;
 pub mod values;
+pub mod weigh;
 
 use crate::backtest::Tape;
 pub use fit::Settings;
@@ -58,6 +59,12 @@ pub enum TrainError {
 /// Decisions below which nothing is fitted: a week of quarter hours.
 pub const ROWS_LEAST: usize = 672;
 
+/// Distance from the value that counts as one: ten units of currency, which did best on the prices
+/// of ERCOT and Victoria, and a twentieth of the value where a currency's unit is small.
+fn scale(value: Price) -> Price {
+    Price((value.0.abs() / 20).max(10_000_000))
+}
+
 /// Trains a model on tapes, pooled.
 ///
 /// # Errors
@@ -73,7 +80,7 @@ pub fn train(tapes: &[Tape], order: &Order) -> Result<Model, TrainError> {
     }
     let lattice = Lattice::new(&order.unit, first.step).map_err(TrainError::Unit)?;
     let anchors = Anchors::of(&lattice);
-    let scale = Price(10_000_000);
+    let scale = scale(order.value);
     let look = rows::Look { value: order.value, scale, offsets: &order.offsets };
     let span = |t: &Tape| Interval {
         start: t.span.start.max(order.span.start),

@@ -75,11 +75,16 @@ pub enum Chooser<'a> {
     Fitted(&'a dyn Fn(usize, &mut [f64])),
 }
 
+/// What a consumed MWh is expected to gain until the settlement interval ends, for each step's.
+pub fn expected_gain(seen: &Seen, value: f64, cap: f64, per_interval: u8) -> f64 {
+    let estimate = seen.estimate.0 as f64 / 1e6;
+    (value - estimate.min(cap)) * f64::from(seen.knowledge.steps_left(per_interval))
+}
+
 /// What a step ending in each state is worth by what is expected alone: energy of that step and
 /// of the rest of its settlement interval, at the price expected, above that of full power.
 fn expected(seen: &Seen, moves: &Moves, how: &Valuation, n: u8, to: &mut [f64]) {
-    let estimate = seen.estimate.0 as f64 / 1e6;
-    let gain = (how.value - estimate.min(how.cap)) * f64::from(seen.knowledge.steps_left(n));
+    let gain = expected_gain(seen, how.value, how.cap, n);
     let most = moves.energy[moves.full];
     to.iter_mut().zip(&moves.energy).for_each(|(v, e)| *v = gain * (e - most));
 }
