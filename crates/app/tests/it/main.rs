@@ -17,4 +17,5 @@ mod real;
 mod replay;
 mod settle;
 mod sweep;
+mod train;
 mod worth;
