@@ -280,6 +280,76 @@ mod tests {
         );
     }
 
+    /// Reads the content as docs/model.md has it.
+    struct Reader<'a>(&'a [u8]);
+
+    impl Reader<'_> {
+        fn unsigned(&mut self) -> u64 {
+            let mut sum = 0;
+            for place in 0.. {
+                let byte = self.byte();
+                sum |= u64::from(byte & 0x7f) << (7 * place);
+                if byte < 0x80 {
+                    break;
+                }
+            }
+            sum
+        }
+
+        fn signed(&mut self) -> i64 {
+            let n = self.unsigned();
+            (n >> 1) as i64 ^ -((n & 1) as i64)
+        }
+
+        fn byte(&mut self) -> u8 {
+            let (first, rest) = self.0.split_first().unwrap();
+            self.0 = rest;
+            *first
+        }
+
+        fn text(&mut self) -> String {
+            let length = usize::try_from(self.unsigned()).unwrap();
+            let (text, rest) = self.0.split_at(length);
+            self.0 = rest;
+            String::from_utf8(text.to_vec()).unwrap()
+        }
+    }
+
+    #[test]
+    fn the_form_is_that_of_the_document() {
+        let file = file();
+        let bytes = file.to_bytes().unwrap();
+        let (name, m) = &file.models[0];
+        let mut r = Reader(&bytes[40..]);
+        assert_eq!((r.text(), r.unsigned(), r.text()), ("1.2.3".into(), 1, name.clone()));
+        assert_eq!((r.unsigned(), r.unsigned()), (u64::from(MODEL_VERSION), 0));
+        let u = &m.unit;
+        assert_eq!([r.signed(), r.signed(), r.signed()], [u.min.0, u.max.0, u.start_at.0]);
+        for ramp in [u.ramp_up, u.ramp_down] {
+            let read = (r.byte() == 1).then(|| (r.signed(), r.signed()));
+            assert_eq!(read, ramp.map(|ramp| (ramp.power.0, ramp.per.0)));
+        }
+        assert_eq!([r.signed(), r.signed()], [u.min_on.0, u.min_off.0]);
+        assert_eq!(r.signed(), u.start_cost.0);
+        let starts = (r.byte() == 1).then(|| r.unsigned());
+        assert_eq!(starts, u.starts_per_day.map(u64::from));
+        assert_eq!(r.byte(), u8::from(u.begins == Begins::On));
+        assert_eq!([r.signed(), r.signed()], [m.value.0, m.scale.0]);
+        assert_eq!([r.signed(), r.signed()], [m.step.0, m.settle_step.0]);
+        let (from, offset) = m.offsets[0];
+        assert_eq!((r.unsigned(), r.signed(), r.signed()), (1, from.0, offset.0));
+        assert_eq!(r.unsigned(), 0, "no points");
+        assert_eq!([r.signed(), r.signed()], [m.trained.span.start.0, m.trained.span.end.0]);
+        assert_eq!((r.unsigned(), r.byte()), (m.trained.rows, 0));
+        for list in [&m.anchors.off, &m.anchors.on, &m.anchors.levels] {
+            let read: Vec<u64> = (0..r.unsigned()).map(|_| r.unsigned()).collect();
+            assert_eq!(read, list.iter().map(|n| u64::from(*n)).collect::<Vec<_>>());
+        }
+        assert_eq!(r.unsigned(), 0, "no tables");
+        assert_eq!([r.signed(), r.signed()], [m.band.start_below.0, m.band.stop_above.0]);
+        assert_eq!(r.0, b"", "nothing is left");
+    }
+
     proptest! {
         /// A hash that fits is no proof of sense: what is read is checked, and never a panic.
         #[test]
