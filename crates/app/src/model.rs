@@ -116,7 +116,7 @@ impl ModelFile {
         if all.is_empty() {
             let names: Vec<&str> = self.models.iter().map(|(n, _)| n.as_str()).collect();
             bail!(Refused(format!(
-                "{name} is of {}, none of which is a cohort of {}",
+                "{name} is of {}, none of which is a cohort of {}: train it anew",
                 names.join(", "),
                 site.name
             )));
@@ -179,4 +179,191 @@ pub fn worth_of(site: &Site, id: CohortId, hashprice: Option<Money>) -> Option<P
     let sum: i128 = steps.iter().map(|s| i128::from(s.breakeven.0) * i128::from(s.power.0)).sum();
     let mean = (power > 0).then(|| Price(to_i64(div_half_even(sum, power))))?;
     Some(mean - site.import_adder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use headgate_core::horizon::model::{Anchors, Band, MODEL_VERSION, Trained};
+    use headgate_core::horizon::unit::Lattice;
+    use headgate_core::time::{Interval, Span};
+    use proptest::prelude::*;
+
+    /// A small file: a model that knows its unit and two thresholds, and no table.
+    fn file() -> ModelFile {
+        let unit = headgate_core::testing::block();
+        let step = Span::minutes(15);
+        let lattice = Lattice::new(&unit, step).unwrap();
+        let model = Model {
+            version: MODEL_VERSION,
+            unit,
+            value: Price(40_000_000),
+            scale: Price(10_000_000),
+            step,
+            settle_step: step,
+            offsets: vec![(Time::from_seconds(0), Span::hours(-6))],
+            trained: Trained {
+                points: Vec::new(),
+                span: Interval::starting(Time::from_seconds(0), Span::hours(200)),
+                rows: 800,
+                day_ahead: false,
+            },
+            anchors: Anchors::of(&lattice),
+            tables: Vec::new(),
+            band: Band { start_below: Price(-1_000_000), stop_above: Price(2_000_000) },
+        };
+        ModelFile { trained_by: "1.2.3".into(), models: vec![("block".into(), model)] }
+    }
+
+    fn refused(bytes: &[u8]) -> String {
+        let error = ModelFile::from_bytes("m.hgm", bytes).unwrap_err();
+        assert!(error.downcast_ref::<Refused>().is_some(), "{error}");
+        error.to_string()
+    }
+
+    /// The file of some content, whatever it holds, with the hash that fits.
+    fn sealed(content: &[u8]) -> Vec<u8> {
+        [&MAGIC[..], blake3::hash(content).as_bytes(), content].concat()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let bytes = file().to_bytes().unwrap();
+        assert_eq!(ModelFile::from_bytes("m.hgm", &bytes).unwrap(), file());
+        assert_eq!(sealed(&bytes[40..]), bytes);
+    }
+
+    #[test]
+    fn a_file_cut_at_any_byte_is_refused() {
+        let bytes = file().to_bytes().unwrap();
+        for length in 0..bytes.len() {
+            let said = refused(&bytes[..length]);
+            let want = match length {
+                0..8 => "m.hgm is no model of this program: train it anew with `headgate train`",
+                8..40 => "m.hgm is cut off: train it anew with `headgate train`",
+                _ => "m.hgm is damaged, its hash does not fit: train it anew with `headgate train`",
+            };
+            assert_eq!(said, want, "{length} bytes");
+            if length > 40 {
+                // Even with the hash of what is left.
+                let said = refused(&sealed(&bytes[40..length]));
+                assert!(said.starts_with("m.hgm cannot be read ("), "{length} bytes: {said}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_changed_bit_anywhere_is_refused() {
+        let bytes = file().to_bytes().unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut other = bytes.clone();
+            other[bit / 8] ^= 1 << (bit % 8);
+            let said = refused(&other);
+            let want = if bit < 64 { "is no model of this program" } else { "is damaged" };
+            assert!(said.contains(want), "bit {bit}: {said}");
+        }
+    }
+
+    #[test]
+    fn another_version_is_named() {
+        let mut other = file();
+        other.models[0].1.version = MODEL_VERSION + 1;
+        insta::assert_snapshot!(
+            refused(&other.to_bytes().unwrap()),
+            @"m.hgm, cohort `block`: the model is of version 2, this program reads 1: train it anew"
+        );
+        let mut other = file();
+        other.models[0].1.band.start_below = Price(3_000_000);
+        insta::assert_snapshot!(
+            refused(&other.to_bytes().unwrap()),
+            @"m.hgm, cohort `block`: the model's band is damaged: train it anew"
+        );
+    }
+
+    /// Reads the content as docs/model.md has it.
+    struct Reader<'a>(&'a [u8]);
+
+    impl Reader<'_> {
+        fn unsigned(&mut self) -> u64 {
+            let mut sum = 0;
+            for place in 0.. {
+                let byte = self.byte();
+                sum |= u64::from(byte & 0x7f) << (7 * place);
+                if byte < 0x80 {
+                    break;
+                }
+            }
+            sum
+        }
+
+        fn signed(&mut self) -> i64 {
+            let n = self.unsigned();
+            (n >> 1) as i64 ^ -((n & 1) as i64)
+        }
+
+        fn byte(&mut self) -> u8 {
+            let (first, rest) = self.0.split_first().unwrap();
+            self.0 = rest;
+            *first
+        }
+
+        fn text(&mut self) -> String {
+            let length = usize::try_from(self.unsigned()).unwrap();
+            let (text, rest) = self.0.split_at(length);
+            self.0 = rest;
+            String::from_utf8(text.to_vec()).unwrap()
+        }
+    }
+
+    #[test]
+    fn the_form_is_that_of_the_document() {
+        let file = file();
+        let bytes = file.to_bytes().unwrap();
+        let (name, m) = &file.models[0];
+        let mut r = Reader(&bytes[40..]);
+        assert_eq!((r.text(), r.unsigned(), r.text()), ("1.2.3".into(), 1, name.clone()));
+        assert_eq!((r.unsigned(), r.unsigned()), (u64::from(MODEL_VERSION), 0));
+        let u = &m.unit;
+        assert_eq!([r.signed(), r.signed(), r.signed()], [u.min.0, u.max.0, u.start_at.0]);
+        for ramp in [u.ramp_up, u.ramp_down] {
+            let read = (r.byte() == 1).then(|| (r.signed(), r.signed()));
+            assert_eq!(read, ramp.map(|ramp| (ramp.power.0, ramp.per.0)));
+        }
+        assert_eq!([r.signed(), r.signed()], [u.min_on.0, u.min_off.0]);
+        assert_eq!(r.signed(), u.start_cost.0);
+        let starts = (r.byte() == 1).then(|| r.unsigned());
+        assert_eq!(starts, u.starts_per_day.map(u64::from));
+        assert_eq!(r.byte(), u8::from(u.begins == Begins::On));
+        assert_eq!([r.signed(), r.signed()], [m.value.0, m.scale.0]);
+        assert_eq!([r.signed(), r.signed()], [m.step.0, m.settle_step.0]);
+        let (from, offset) = m.offsets[0];
+        assert_eq!((r.unsigned(), r.signed(), r.signed()), (1, from.0, offset.0));
+        assert_eq!(r.unsigned(), 0, "no points");
+        assert_eq!([r.signed(), r.signed()], [m.trained.span.start.0, m.trained.span.end.0]);
+        assert_eq!((r.unsigned(), r.byte()), (m.trained.rows, 0));
+        for list in [&m.anchors.off, &m.anchors.on, &m.anchors.levels] {
+            let read: Vec<u64> = (0..r.unsigned()).map(|_| r.unsigned()).collect();
+            assert_eq!(read, list.iter().map(|n| u64::from(*n)).collect::<Vec<_>>());
+        }
+        assert_eq!(r.unsigned(), 0, "no tables");
+        assert_eq!([r.signed(), r.signed()], [m.band.start_below.0, m.band.stop_above.0]);
+        assert_eq!(r.0, b"", "nothing is left");
+    }
+
+    proptest! {
+        /// A hash that fits is no proof of sense: what is read is checked, and never a panic.
+        #[test]
+        fn content_of_any_kind_is_read_or_refused(
+            changes in proptest::collection::vec((any::<u16>(), any::<u8>()), 1..6),
+        ) {
+            let mut content = file().to_bytes().unwrap()[40..].to_vec();
+            let n = content.len();
+            changes.iter().for_each(|(at, byte)| content[usize::from(*at) % n] = *byte);
+            if let Ok(read) = ModelFile::from_bytes("m.hgm", &sealed(&content)) {
+                for (_, model) in &read.models {
+                    prop_assert!(Adviser::new(model.clone()).is_ok());
+                }
+            }
+        }
+    }
 }

@@ -44,7 +44,10 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         end: given(&args.to)?.unwrap_or(all.end),
     };
     if span.start >= span.end {
-        bail!(Refused(format!("there is nothing from {} to {}", span.start, span.end)));
+        bail!(Refused(format!(
+            "there is nothing from {} to {}; the prices cover {} to {}: move --from or --to",
+            span.start, span.end, all.start, all.end
+        )));
     }
     let models = pool.train(&loaded, &market, span)?;
     let named = |m: CohortModel| (loaded.site.cohort(m.cohort).name.clone(), m.model);
@@ -71,8 +74,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// The book of the site's own point, and the other points of its files that are told of in
-    /// the same ways.
+    /// The book of the site's own point, and those of the other points of its files.
     ///
     /// # Errors
     /// One sentence for what is not usable.
@@ -85,10 +87,20 @@ impl Pool {
     ) -> anyhow::Result<Self> {
         let mut books = vec![own];
         if !alone {
-            let others = read::others(specs, loaded, market, books[0].prices())?;
-            books.extend(others.into_iter().take(POOL_MAX - 1));
+            books.extend(read::others(specs, loaded, market)?);
         }
         Ok(Self { books })
+    }
+
+    /// What is learned from at a moment: what was known by then of the site's own point, and of
+    /// the first others that were told of in the same ways. Which those are is no foreknowledge
+    /// either.
+    fn known_by(&self, at: Time) -> Self {
+        let own = self.books[0].known_by(at);
+        let kinds = own.kinds();
+        let others = self.books[1..].iter().map(|b| b.known_by(at)).filter(|b| b.kinds() == kinds);
+        let others: Vec<Book> = others.take(POOL_MAX - 1).collect();
+        Self { books: std::iter::once(own).chain(others).collect() }
     }
 
     /// What the site's own point covers.
@@ -120,7 +132,8 @@ impl Pool {
         span: Interval,
     ) -> anyhow::Result<Vec<CohortModel>> {
         let values = hashprices(loaded, span)?;
-        let tapes = self.tapes(span, &values)?;
+        // The last interval of the span settles a little after it.
+        let tapes = self.known_by(span.end + market.settle_step).tapes(span, &values)?;
         let mut models = Vec::new();
         for i in 0..loaded.site.cohorts.len() {
             let cohort = CohortId(u16::try_from(i)?);
@@ -164,7 +177,8 @@ impl Pool {
             // What settles last before it is known only after it has begun.
             let end = from - market.settle_step;
             let past = Interval { start: self.span().start, end };
-            if past.start < past.end && self.pieces(past).next().is_some() {
+            let known = self.known_by(from);
+            if past.start < past.end && known.pieces(past).next().is_some() {
                 dated.push(Dated { from, models: self.train(loaded, market, past)? });
             }
         }
@@ -174,7 +188,7 @@ impl Pool {
 
 fn told(error: &TrainError, span: Interval, tapes: &[Tape]) -> String {
     format!(
-        "{} ({} pieces of prices without a gap from {} to {}): add earlier prices",
+        "{} ({} pieces of a week or more without a gap from {} to {}): add prices",
         describe(error),
         tapes.len(),
         span.start,

@@ -208,12 +208,16 @@ impl Follower {
         &mut self,
         now: Time,
         posted: Option<Time>,
-        fresh: BTreeMap<Time, PriceRow>,
+        fresh: BTreeMap<Which, PriceRow>,
         errors: Vec<String>,
     ) -> Vec<FeedItem> {
         let posted = posted.unwrap_or(Time::MAX);
-        let mut rows: Vec<PriceRow> =
-            fresh.into_values().filter(|row| self.told.is_new(row, posted)).collect();
+        let mut rows: Vec<PriceRow> = {
+            let new = |(which, row): (Which, PriceRow)| {
+                self.told.is_new(which, &row, posted).then_some(row)
+            };
+            fresh.into_iter().filter_map(new).collect()
+        };
         for row in &mut rows {
             row.known_at = row.known_at.min(now);
         }
@@ -232,7 +236,7 @@ impl Follower {
         now: Time,
         path: &Path,
         seen: &mut BTreeMap<PathBuf, Seen>,
-        fresh: &mut BTreeMap<Time, PriceRow>,
+        fresh: &mut BTreeMap<Which, PriceRow>,
         errors: &mut Vec<String>,
     ) {
         let files = match list(path) {
@@ -268,7 +272,7 @@ impl Follower {
         file: &Path,
         stamp: Stamp,
         before: Option<Seen>,
-        fresh: &mut BTreeMap<Time, PriceRow>,
+        fresh: &mut BTreeMap<Which, PriceRow>,
     ) -> (Seen, Option<String>) {
         let (mut tries, mut changes) = (0, 0);
         let mut settled = false;
@@ -318,7 +322,7 @@ impl Follower {
         poll: &mut http::Poll,
         fetch: &mut dyn Fetch,
         now: Time,
-        fresh: &mut BTreeMap<Time, PriceRow>,
+        fresh: &mut BTreeMap<Which, PriceRow>,
         errors: &mut Vec<String>,
     ) {
         let Some(condition) = poll.request(now) else { return };
@@ -355,7 +359,7 @@ impl Follower {
         live: &mut dyn Live,
         fetch: &mut dyn Fetch,
         now: Time,
-        fresh: &mut BTreeMap<Time, PriceRow>,
+        fresh: &mut BTreeMap<Which, PriceRow>,
         errors: &mut Vec<String>,
     ) -> Option<Time> {
         let request = live.request(now);
@@ -399,7 +403,7 @@ impl Follower {
         &self,
         name: &str,
         bytes: Vec<u8>,
-        fresh: &mut BTreeMap<Time, PriceRow>,
+        fresh: &mut BTreeMap<Which, PriceRow>,
     ) -> (Verdict, String) {
         if http::is_web_page(&bytes) {
             let (url, what) = (name.to_owned(), http::WEB_PAGE.to_owned());
@@ -480,10 +484,19 @@ fn alike(a: FileKind, b: FileKind) -> bool {
     a == b || (spp(a) && spp(b))
 }
 
+/// What tells one price from another: the interval; and of what is foreseen the run too, as several
+/// runs foresee one step, and one that foresees the same again says that it still holds.
+type Which = (Time, Time);
+
+fn which(role: PriceKind, row: &PriceRow) -> Which {
+    let run = if role == PriceKind::LookAhead { row.known_at } else { Time::MIN };
+    (row.interval.start, run)
+}
+
 /// Takes the prices of the kind that is followed: a file may hold others beside them.
-fn take(parsed: &Parsed, role: PriceKind, fresh: &mut BTreeMap<Time, PriceRow>) {
+fn take(parsed: &Parsed, role: PriceKind, fresh: &mut BTreeMap<Which, PriceRow>) {
     for series in parsed.series.iter().filter(|s| s.kind.price_kind() == Some(role)) {
-        fresh.extend(series.rows.iter().map(|row| (row.interval.start, *row)));
+        fresh.extend(series.rows.iter().map(|row| (which(role, row), *row)));
     }
 }
 
@@ -548,23 +561,22 @@ impl Stamp {
 /// The prices told, so that a growing file tells only what is new in it.
 #[derive(Debug, Default)]
 struct Told {
-    prices: BTreeMap<Time, (Price, Time)>,
+    prices: BTreeMap<Which, (Price, Time)>,
 }
 
 impl Told {
     /// Whether a row is new or changed; remembers it. A later posting replaces an earlier one,
     /// in whichever order they are fetched. Once the memory is full, rows older than all of it
     /// are not new: the engine keeps far fewer.
-    fn is_new(&mut self, row: &PriceRow, posted: Time) -> bool {
-        let start = row.interval.start;
+    fn is_new(&mut self, which: Which, row: &PriceRow, posted: Time) -> bool {
         let full = self.prices.len() >= TOLD_MAX;
-        let older = self.prices.first_key_value().is_some_and(|(first, _)| start < *first);
-        let before = self.prices.get(&start);
+        let older = self.prices.first_key_value().is_some_and(|(first, _)| which < *first);
+        let before = self.prices.get(&which);
         if (full && older) || before.is_some_and(|(_, then)| *then > posted) {
             return false;
         }
         let new = before.is_none_or(|(price, _)| *price != row.price);
-        self.prices.insert(start, (row.price, posted));
+        self.prices.insert(which, (row.price, posted));
         if self.prices.len() > TOLD_MAX {
             self.prices.pop_first();
         }

@@ -222,8 +222,11 @@ impl Journal {
         };
         if cut.is_some() {
             self.disk.truncate(name, scan.offset).map_err(failed("cut", name))?;
-            self.disk.sync(name).map_err(failed("sync", name))?;
         }
+        // What was read may be known to the system and not to the disk: a process was killed, or
+        // a cut before this one was not synced. The next batch relies on all of it.
+        self.disk.sync(name).map_err(failed("sync", name))?;
+        self.disk.sync_dir().map_err(failed("sync the folder of", name))?;
         self.segment = Some(Current {
             name: name.to_owned(),
             first_seq: header.first_seq,
@@ -299,7 +302,10 @@ impl Journal {
         let segment = self.segment.as_mut().expect("a segment was begun above");
         let name = segment.name.as_str();
         if segment.tainted {
+            // The cut is durable before anything is written in its place: else a crash could mix
+            // sectors of the failed write and of the next, which no reader could tell from damage.
             self.disk.truncate(name, segment.synced).map_err(failed("cut", name))?;
+            self.disk.sync(name).map_err(failed("sync", name))?;
         }
         segment.tainted = true;
         self.disk.append(name, &self.waiting).map_err(failed("append to", name))?;

@@ -35,6 +35,8 @@ struct State {
     files: Vec<Contents>,
     random: u64,
     capacity: Option<u64>,
+    /// Syncs that still pass, and those that fail after them.
+    passing_syncs: u32,
     failing_syncs: u32,
     stalled: bool,
     waiting: u32,
@@ -95,10 +97,11 @@ impl MemDisk {
         self.lock().capacity = bytes;
     }
 
-    /// Makes the next so many syncs of a file fail, and what they should have made durable lost
-    /// to a crash.
-    pub fn fail_syncs(&self, count: u32) {
-        self.lock().failing_syncs = count;
+    /// Lets the next `passing` syncs pass and makes the next `failing` after them fail, of files
+    /// and of the folder alike; what those should have made durable is lost to a crash.
+    pub fn fail_syncs(&self, passing: u32, failing: u32) {
+        let mut state = self.lock();
+        (state.passing_syncs, state.failing_syncs) = (passing, failing);
     }
 
     /// Makes every sync wait until [`MemDisk::resume`].
@@ -153,6 +156,17 @@ impl State {
 
     fn used(&self) -> u64 {
         self.names.values().map(|id| self.files[*id].now.len() as u64).sum()
+    }
+
+    /// Fails when it is the turn of a sync that is meant to.
+    fn pass_sync(&mut self) -> io::Result<()> {
+        if self.passing_syncs > 0 {
+            self.passing_syncs -= 1;
+        } else if self.failing_syncs > 0 {
+            self.failing_syncs -= 1;
+            return Err(io::Error::other("the device reported an error"));
+        }
+        Ok(())
     }
 
     fn rename_now(&mut self, change: NameChange) {
@@ -326,10 +340,7 @@ impl Disk for MemDisk {
             state.waiting -= 1;
         }
         state.syncs += 1;
-        if state.failing_syncs > 0 {
-            state.failing_syncs -= 1;
-            return Err(io::Error::other("the device reported an error"));
-        }
+        state.pass_sync()?;
         let id = state.id(name)?;
         state.files[id].sync();
         Ok(())
@@ -337,6 +348,7 @@ impl Disk for MemDisk {
 
     fn sync_dir(&self) -> io::Result<()> {
         let mut state = self.lock();
+        state.pass_sync()?;
         state.pending_names.clear();
         state.durable_names = state.names.clone();
         Ok(())

@@ -165,6 +165,13 @@ fn models(
                 trained.start, trained.end
             ));
         }
+        if one.model.trained.day_ahead && book.prices().day_ahead.is_empty() {
+            notes.push(
+                "the model was trained with day-ahead prices, and none are given: add a file of \
+                 them"
+                    .into(),
+            );
+        }
     }
     Ok(dated)
 }

@@ -67,17 +67,12 @@ pub fn book(specs: &[String], loaded: &Loaded, market: &Market) -> anyhow::Resul
     Ok(Recorded { book, notes })
 }
 
-/// Books of the other points in the same files that are told of in the same ways as the site's
-/// own, in the files' order; those whose prices contradict each other are left out.
+/// Books of the other points in the same files than the site's own, by name; those whose prices
+/// contradict each other are left out.
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn others(
-    specs: &[String],
-    loaded: &Loaded,
-    market: &Market,
-    own: &Prices,
-) -> anyhow::Result<Vec<Book>> {
+pub fn others(specs: &[String], loaded: &Loaded, market: &Market) -> anyhow::Result<Vec<Book>> {
     let mut files = Vec::new();
     for spec in specs {
         let PriceSpec { file, column, .. } = PriceSpec::of(spec);
@@ -89,7 +84,6 @@ pub fn others(
             Err(e) => tracing::info!("only {} is read of {file}: {e}", loaded.site.point.name),
         }
     }
-    let has = |p: &Prices| [p.dispatch.is_empty(), p.settlement.is_empty(), p.day_ahead.is_empty()];
     let mut names = BTreeSet::new();
     for series in files.iter().flat_map(|f| &f.series) {
         if series.point.name != loaded.site.point.name && !series.point.name.is_empty() {
@@ -110,7 +104,7 @@ pub fn others(
         let Ok(mut prices) = joined(&own_files, &point, &mut Vec::new()) else { continue };
         one_price(&mut prices, market, &mut Vec::new());
         let fits = prices.settlement.iter().all(|r| r.interval.length() == market.settle_step);
-        if fits && has(&prices) == has(own) {
+        if fits {
             books.push(Book::new(point, market.dispatch_step, market.settle_step, prices));
         }
     }

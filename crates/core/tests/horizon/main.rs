@@ -1,6 +1,7 @@
 //! Exact plans against a solver of mixed-integer programs: to the cent, over windows up to 30
 //! days, with negative prices, ties, carried states, starts a day and quotas.
 
+mod features;
 mod oracle;
 mod site;
 

@@ -73,6 +73,27 @@ impl Book {
         Self { point: self.point.clone(), prices, settled, ..*self }
     }
 
+    /// The book as it was at a moment: without what was not known by then.
+    #[must_use]
+    pub fn known_by(&self, at: Time) -> Self {
+        let known = |rows: &[PriceRow]| rows.iter().filter(|r| r.known_at <= at).copied().collect();
+        let p = &self.prices;
+        let prices = Prices {
+            dispatch: known(&p.dispatch),
+            settlement: known(&p.settlement),
+            day_ahead: known(&p.day_ahead),
+            look_ahead: known(&p.look_ahead),
+        };
+        Self::new(self.point.clone(), self.step, self.settle_step, prices)
+    }
+
+    /// Which kinds of price it has.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<PriceKind> {
+        let has = |k: &PriceKind| !self.prices.of(*k).is_empty();
+        PriceKind::ALL.into_iter().filter(has).collect()
+    }
+
     /// Where.
     #[must_use]
     pub fn point(&self) -> &SettlementPoint {

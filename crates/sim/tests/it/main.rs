@@ -8,6 +8,8 @@ mod physics;
 mod protocol;
 #[cfg(test)]
 mod sockets;
+#[cfg(test)]
+mod train;
 
 use headgate_core::fleet::MachineId;
 use headgate_core::time::{Span, Time};
