@@ -14,7 +14,7 @@ use headgate_core::fleet::CohortId;
 use headgate_core::horizon::model::Model;
 use headgate_core::time::{Interval, Span, Time};
 use headgate_feeds::market::Market;
-use headgate_sim::backtest::{Dated, Tape};
+use headgate_sim::backtest::{Dated, Known, Tape};
 use headgate_sim::sweep::Book;
 use headgate_sim::train::{Order, Settings, TrainError, train};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     if span.start >= span.end {
         bail!(Refused(format!("there is nothing from {} to {}", span.start, span.end)));
     }
-    let models = pool.train(&loaded, &market, span)?;
+    let models = pool.train(&loaded, &market, span, Known::Live)?;
     let named = |m: CohortModel| (loaded.site.cohort(m.cohort).name.clone(), m.model);
     let file = ModelFile {
         trained_by: env!("CARGO_PKG_VERSION").into(),
@@ -103,13 +103,19 @@ impl Pool {
         all.filter(|(_, piece)| piece.length() >= PIECE_LEAST)
     }
 
-    /// Tapes of a span, one for each piece without a gap.
-    fn tapes(&self, span: Interval, values: &[Hashprice]) -> anyhow::Result<Vec<Tape>> {
-        let tapes = self.pieces(span).map(|(book, piece)| book.tape(piece, values));
-        Ok(tapes.collect::<Result<_, _>>()?)
+    /// Tapes of a span, one for each piece without a gap, told by a convention.
+    fn tapes(
+        &self,
+        span: Interval,
+        values: &[Hashprice],
+        known: Known,
+    ) -> anyhow::Result<Vec<Tape>> {
+        let tape = |(book, piece): (&Book, _)| Ok(known.retold(book.tape(piece, values)?));
+        let tapes = self.pieces(span).map(tape);
+        tapes.collect()
     }
 
-    /// Trains a model for each cohort of a site on what a span tells.
+    /// Trains a model for each cohort of a site on what a span tells by a convention.
     ///
     /// # Errors
     /// When the span tells too little, or the work's value is not known in it.
@@ -118,9 +124,10 @@ impl Pool {
         loaded: &Loaded,
         market: &Market,
         span: Interval,
+        known: Known,
     ) -> anyhow::Result<Vec<CohortModel>> {
         let values = hashprices(loaded, span)?;
-        let tapes = self.tapes(span, &values)?;
+        let tapes = self.tapes(span, &values, known)?;
         let mut models = Vec::new();
         for i in 0..loaded.site.cohorts.len() {
             let cohort = CohortId(u16::try_from(i)?);
@@ -154,6 +161,7 @@ impl Pool {
         loaded: &Loaded,
         market: &Market,
         span: Interval,
+        known: Known,
         on_month: &mut dyn FnMut(Time),
     ) -> anyhow::Result<Vec<Dated>> {
         let mut dated = Vec::new();
@@ -165,7 +173,7 @@ impl Pool {
             let end = from - market.settle_step;
             let past = Interval { start: self.span().start, end };
             if past.start < past.end && self.pieces(past).next().is_some() {
-                dated.push(Dated { from, models: self.train(loaded, market, past)? });
+                dated.push(Dated { from, models: self.train(loaded, market, past, known)? });
             }
         }
         Ok(dated)
