@@ -7,8 +7,10 @@
 //! function `measured` that is never inlined. `dispatch` and `prove` measure the running program
 //! against a simulated farm; goals that were missed make the task fail. `import` puts a year of
 //! prices into the store, beside pandas. `peers` runs other planners on the tasks of `horizon`.
-//! `sweep` works off a thousand site-years.
+//! `sweep` works off a thousand site-years. `capture` tries the policies on real prices; it has a
+//! table and options of its own.
 
+pub mod capture;
 mod dispatch;
 mod farm;
 mod import;
@@ -27,8 +29,9 @@ use std::process::Command;
 use std::time::Duration;
 
 /// All benchmarks.
-pub const NAMES: [&str; 9] =
-    ["day", "dispatch", "horizon", "import", "journal", "peers", "prove", "step", "sweep"];
+pub const NAMES: [&str; 10] = [
+    "capture", "day", "dispatch", "horizon", "import", "journal", "peers", "prove", "step", "sweep",
+];
 
 /// Longest time one benchmark may take.
 const BENCH_MAX: Duration = Duration::from_secs(20 * 60);
@@ -38,6 +41,11 @@ const KEYS: [&str; 8] =
 
 /// Runs the benchmark asked for; whether it could be run and kept its budget.
 pub fn task(args: &[&str]) -> Result<bool> {
+    if let [name, rest @ ..] = args
+        && *name == "capture"
+    {
+        return capture::task(&process::target()?, rest);
+    }
     let (name, json) = match args {
         [name] => (*name, false),
         [name, "--format", "json"] => (*name, true),
@@ -181,7 +189,7 @@ mod tests {
         let error = task(&["nap"]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "`nap` is no benchmark; there are day, dispatch, horizon, import, journal, peers, prove, \
+            "`nap` is no benchmark; there are capture, day, dispatch, horizon, import, journal, peers, prove, \
              step, sweep"
         );
     }

@@ -24,6 +24,8 @@ enum Outcome {
     Passed,
     Failed(String),
     Skipped(String),
+    /// Left out for want of data that the repository may not hold; no failure anywhere.
+    Absent(String),
 }
 
 /// What stages share.
@@ -46,7 +48,7 @@ const fn stage(name: &'static str, run: fn(&mut Context) -> Result<Outcome>) -> 
 
 /// Checks and tests share the debug build, the rest shares one release build; so nothing is
 /// compiled twice in one profile.
-const STAGES: [Stage; 13] = [
+const STAGES: [Stage; 14] = [
     stage("tools", install),
     stage("fmt", fmt),
     stage("tidy", tidy_stage),
@@ -57,6 +59,7 @@ const STAGES: [Stage; 13] = [
     stage("deny", deny),
     Stage { name: "release", run: release, stops: true },
     stage("demo", demo_stage),
+    stage("captures", captures),
     stage("oracles", oracles),
     stage("kills", kills),
     stage("budget", budget),
@@ -132,7 +135,9 @@ fn line(name: &str, took: Duration, outcome: &Outcome) -> String {
     match outcome {
         Outcome::Passed => format!("{name:<8} {time}  passed"),
         Outcome::Failed(why) => format!("{name:<8} {time}  FAILED: {why}"),
-        Outcome::Skipped(why) => format!("{name:<8} {time}  SKIPPED: {why}"),
+        Outcome::Skipped(why) | Outcome::Absent(why) => {
+            format!("{name:<8} {time}  SKIPPED: {why}")
+        }
     }
 }
 
@@ -145,6 +150,7 @@ fn report(rows: &[Row], tests: Counts, ci: bool) -> bool {
         println!("{}", line(name, *took, outcome));
         match outcome {
             Outcome::Passed => counts.passed += 1,
+            Outcome::Absent(_) => counts.skipped += 1,
             Outcome::Skipped(_) if !ci => counts.skipped += 1,
             Outcome::Failed(_) | Outcome::Skipped(_) => counts.failed += 1,
         }
@@ -154,6 +160,9 @@ fn report(rows: &[Row], tests: Counts, ci: bool) -> bool {
     if skipped > 0 {
         let verdict = if ci { "which is a failure here, as CI is set" } else { "see above why" };
         println!("!!!! {skipped} STAGES WERE SKIPPED, {verdict} !!!!");
+    }
+    for (name, _, _) in rows.iter().filter(|r| matches!(r.2, Outcome::Absent(_))) {
+        println!("!!!! {name} SHOWED NOTHING, as its data is not here !!!!");
     }
     println!("{}", counts.line());
     counts.failed == 0
@@ -248,6 +257,17 @@ fn demo_stage(context: &mut Context) -> Result<Outcome> {
     Ok(failed_if_any(&demo::faults(&done.out)))
 }
 
+fn captures(context: &mut Context) -> Result<Outcome> {
+    if bench::capture::data().is_none() {
+        let why = "recorded prices are not here: name their folder in HEADGATE_SHARED_DATA";
+        return Ok(Outcome::Absent(why.into()));
+    }
+    Ok(match bench::capture::task(&context.target, &["--quick"])? {
+        true => Outcome::Passed,
+        false => Outcome::Failed("a capture is at fault, see above".into()),
+    })
+}
+
 fn oracles(context: &mut Context) -> Result<Outcome> {
     let Some(namespace) = &context.tools.namespace else {
         return skipped("a network namespace is not allowed here");
@@ -288,6 +308,8 @@ mod tests {
         let rows = [row(Outcome::Passed), row(Outcome::Skipped("no tool".into()))];
         assert!(report(&rows, Counts::default(), false));
         assert!(!report(&rows, Counts::default(), true));
+        let absent = [row(Outcome::Absent("no data".into()))];
+        assert!(report(&absent, Counts::default(), true));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 mod planning;
 
-pub use planning::{BacktestArgs, PlanArgs, PolicyArg, SweepArgs, TrainArgs};
+pub use planning::{BacktestArgs, KnownArg, PlanArgs, PolicyArg, SweepArgs, TrainArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;

@@ -14,7 +14,7 @@ use headgate_core::fleet::CohortId;
 use headgate_core::horizon::model::Model;
 use headgate_core::time::{Interval, Span, Time};
 use headgate_feeds::market::Market;
-use headgate_sim::backtest::{Dated, Tape};
+use headgate_sim::backtest::{Dated, Known, Tape};
 use headgate_sim::sweep::Book;
 use headgate_sim::train::{Order, Settings, TrainError, train};
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
             span.start, span.end, all.start, all.end
         )));
     }
-    let models = pool.train(&loaded, &market, span)?;
+    let models = pool.train(&loaded, &market, span, Known::Live)?;
     let named = |m: CohortModel| (loaded.site.cohort(m.cohort).name.clone(), m.model);
     let file = ModelFile {
         trained_by: env!("CARGO_PKG_VERSION").into(),
@@ -115,13 +115,19 @@ impl Pool {
         all.filter(|(_, piece)| piece.length() >= PIECE_LEAST)
     }
 
-    /// Tapes of a span, one for each piece without a gap.
-    fn tapes(&self, span: Interval, values: &[Hashprice]) -> anyhow::Result<Vec<Tape>> {
-        let tapes = self.pieces(span).map(|(book, piece)| book.tape(piece, values));
-        Ok(tapes.collect::<Result<_, _>>()?)
+    /// Tapes of a span, one for each piece without a gap, told by a convention.
+    fn tapes(
+        &self,
+        span: Interval,
+        values: &[Hashprice],
+        known: Known,
+    ) -> anyhow::Result<Vec<Tape>> {
+        let tape = |(book, piece): (&Book, _)| Ok(known.retold(book.tape(piece, values)?));
+        let tapes = self.pieces(span).map(tape);
+        tapes.collect()
     }
 
-    /// Trains a model for each cohort of a site on what a span tells.
+    /// Trains a model for each cohort of a site on what a span tells by a convention.
     ///
     /// # Errors
     /// When the span tells too little, or the work's value is not known in it.
@@ -130,10 +136,12 @@ impl Pool {
         loaded: &Loaded,
         market: &Market,
         span: Interval,
+        known: Known,
     ) -> anyhow::Result<Vec<CohortModel>> {
         let values = hashprices(loaded, span)?;
         // The last interval of the span settles a little after it.
-        let tapes = self.known_by(span.end + market.settle_step).tapes(span, &values)?;
+        let told = self.known_by(span.end + market.settle_step);
+        let tapes = told.tapes(span, &values, known)?;
         let mut models = Vec::new();
         for i in 0..loaded.site.cohorts.len() {
             let cohort = CohortId(u16::try_from(i)?);
@@ -167,6 +175,7 @@ impl Pool {
         loaded: &Loaded,
         market: &Market,
         span: Interval,
+        known: Known,
         on_month: &mut dyn FnMut(Time),
     ) -> anyhow::Result<Vec<Dated>> {
         let mut dated = Vec::new();
@@ -177,9 +186,9 @@ impl Pool {
             // What settles last before it is known only after it has begun.
             let end = from - market.settle_step;
             let past = Interval { start: self.span().start, end };
-            let known = self.known_by(from);
-            if past.start < past.end && known.pieces(past).next().is_some() {
-                dated.push(Dated { from, models: self.train(loaded, market, past)? });
+            let told = self.known_by(from);
+            if past.start < past.end && told.pieces(past).next().is_some() {
+                dated.push(Dated { from, models: self.train(loaded, market, past, known)? });
             }
         }
         Ok(dated)

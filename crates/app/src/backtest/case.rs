@@ -1,7 +1,7 @@
 //! What is back-tested: a site at a point over a span, and the policies to try.
 
 use super::read;
-use crate::cli::{BacktestArgs, PolicyArg};
+use crate::cli::{BacktestArgs, KnownArg, PolicyArg};
 use crate::config::{HashpriceSource, Loaded};
 use crate::prices::moment;
 use crate::run::Refused;
@@ -15,8 +15,8 @@ use headgate_core::time::{Interval, Span, Time};
 use headgate_core::units::{Money, Price};
 use headgate_feeds::market::Market;
 use headgate_sim::backtest::{
-    Chosen, CompareError, Comparison, Dated, Name, OnStep, Policy, Run, RunError, RunOptions, Tape,
-    Trial, run,
+    Chosen, CompareError, Comparison, Dated, Known, Name, OnStep, Policy, Run, RunError,
+    RunOptions, Tape, Trial, run,
 };
 use headgate_sim::sweep::Book;
 use headgate_sim::world::mean_breakeven;
@@ -31,7 +31,9 @@ pub struct Case {
     pub strike: (Price, &'static str),
     /// Break-even of the whole site at the meter, adders not taken off.
     pub breakeven: Price,
-    /// How much later than it could be known everything is told.
+    /// By which convention prices are known.
+    pub known: Known,
+    /// How much later than that everything is told.
     pub lag: Span,
     /// What looking ahead goes by.
     pub models: Vec<Dated>,
@@ -59,20 +61,33 @@ impl Case {
         let span = read::span(&recorded.book, &market, given(&args.from)?, given(&args.to)?)?;
         notes.extend(read::odd(&recorded.book, span, &market));
         let values = hashprices(&loaded, span)?;
-        let tape = recorded.book.tape(span, &values)?;
+        let known = known(args, &recorded.book)?;
+        notes.splice(0..0, known.caveat().map(str::to_owned));
+        let tape = known.retold(recorded.book.tape(span, &values)?);
         let first = values.first().map(|v| v.per_ph_day);
         let breakeven = breakeven(&loaded, first)?;
         let strike = strike(args, &loaded, breakeven)?;
         let chosen = chosen(&args.policies, strike.0);
         let ahead = chosen.iter().any(|c| c.name == Name::LookAhead);
         let models = match ahead {
-            true => models(args, recorded.book, &loaded, &market, span, &mut notes)?,
+            true => models(args, recorded.book, &loaded, &market, (span, known), &mut notes)?,
             false => Vec::new(),
         };
         let files = args.prices.clone();
         notes.extend(resale_elsewhere(&loaded));
-        let mut case =
-            Self { loaded, market, tape, chosen, strike, breakeven, lag, models, files, notes };
+        let mut case = Self {
+            loaded,
+            market,
+            tape,
+            chosen,
+            strike,
+            breakeven,
+            known,
+            lag,
+            models,
+            files,
+            notes,
+        };
         case.note_strike();
         Ok(case)
     }
@@ -123,19 +138,40 @@ impl Case {
     }
 }
 
+/// By which convention prices are known.
+///
+/// # Errors
+/// When it tells dispatch runs and there are none.
+fn known(args: &BacktestArgs, book: &Book) -> anyhow::Result<Known> {
+    let known = match args.known {
+        KnownArg::Live => Known::Live,
+        KnownArg::B2 => Known::B2,
+        KnownArg::B1 => Known::B1,
+        KnownArg::A => Known::A,
+    };
+    if known.needs_runs() && book.prices().dispatch.is_empty() {
+        bail!(Refused(format!(
+            "--known {} is about dispatch runs, and the files have none: add them, or take a or \
+             live",
+            known.as_str()
+        )));
+    }
+    Ok(known)
+}
+
 /// What looking ahead goes by: trained anew each month, a file, the site's own file, or nothing.
 fn models(
     args: &BacktestArgs,
     book: Book,
     loaded: &Loaded,
     market: &Market,
-    span: Interval,
+    (span, known): (Interval, Known),
     notes: &mut Vec<String>,
 ) -> anyhow::Result<Vec<Dated>> {
     if args.walk_forward.is_some() {
         let pool = Pool::read(book, &args.prices, loaded, market, args.alone)?;
         let mut tell = |from: Time| tracing::info!("training for what begins at {from}");
-        let dated = pool.walk_forward(loaded, market, span, &mut tell)?;
+        let dated = pool.walk_forward(loaded, market, span, known, &mut tell)?;
         let first = dated.first().map_or(span.end, |d| d.from);
         if first > span.start {
             notes.push(format!(
@@ -149,6 +185,13 @@ fn models(
         Some(path) => crate::model::dated(path, loaded)?,
         None => crate::model::of_site(loaded)?,
     };
+    if known != Known::Live && !dated.is_empty() {
+        bail!(Refused(
+            "a model from a file was trained for prices that are known as they are live: let \
+             --walk-forward month train one for --known, or leave look_ahead out with --policy"
+                .into()
+        ));
+    }
     if dated.is_empty() {
         notes.push(
             "look_ahead has no model: it plans on the expected path; train one with `headgate \

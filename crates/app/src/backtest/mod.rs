@@ -1,6 +1,7 @@
 //! `headgate backtest`: recorded prices lived through by the live engine under every policy.
 
 pub mod case;
+mod months;
 mod print;
 pub mod read;
 mod report;
@@ -41,19 +42,23 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.report {
         report::write(path, &case, &comparison)?;
     }
+    let ladder = match args.ladder {
+        true => report::ladder(&case, &comparison).map_err(|e| Refused(describe(&e)))?,
+        false => Vec::new(),
+    };
     let mut out = std::io::stdout().lock();
     match args.format {
-        Format::Table => out.write_all(print::table(&case, &comparison).as_bytes())?,
+        Format::Table => out.write_all(print::table(&case, &comparison, &ladder).as_bytes())?,
         Format::Csv => {
             case.notes.iter().for_each(|note| tracing::info!("{note}"));
             print::csv(&comparison, &mut out)?;
         }
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &print::document(&case, &comparison))?;
-            writeln!(out)?;
-        }
-        Format::Jsonl => {
-            serde_json::to_writer(&mut out, &print::document(&case, &comparison))?;
+        Format::Json | Format::Jsonl => {
+            let document = print::document(&case, &comparison, &ladder)?;
+            match args.format {
+                Format::Json => serde_json::to_writer_pretty(&mut out, &document)?,
+                _ => serde_json::to_writer(&mut out, &document)?,
+            }
             writeln!(out)?;
         }
     }

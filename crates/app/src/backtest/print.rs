@@ -1,9 +1,11 @@
 //! A back-test as a table for people, as CSV lines, as one JSON document.
 
 use super::case::{Case, seconds};
+use super::months::{InMonth, Month, months};
+use super::report::{Captured, Rung};
 use headgate_core::number::{div_half_even, show};
 use headgate_core::units::{MICRO, WATT_SECONDS_PER_MWH};
-use headgate_sim::backtest::{BoundKind, Comparison, Scored};
+use headgate_sim::backtest::{BoundKind, Comparison, Known, Scored};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write;
@@ -30,9 +32,13 @@ fn cut(v: f64, decimals: i32) -> f64 {
 }
 
 /// The whole result as one document.
-pub fn document(case: &Case, c: &Comparison) -> Value {
+///
+/// # Errors
+/// When the span lies outside the calendar.
+pub fn document(case: &Case, c: &Comparison, ladder: &[Rung]) -> anyhow::Result<Value> {
     let tape = &case.tape;
-    json!({
+    let months = months(case, c)?;
+    let mut document = json!({
         "site": case.loaded.site.name,
         "point": tape.point.name,
         "type": Some(&tape.point.kind).filter(|k| !k.is_empty()),
@@ -41,6 +47,7 @@ pub fn document(case: &Case, c: &Comparison) -> Value {
         "to": tape.span.end.to_string(),
         "step_s": seconds(tape.step),
         "settle_s": seconds(tape.settle_step),
+        "known": case.known.as_str(),
         "lag_s": seconds(case.lag),
         "intervals": tape.settled.len(),
         "breakeven": money(case.breakeven.0),
@@ -51,8 +58,48 @@ pub fn document(case: &Case, c: &Comparison) -> Value {
             "gap": c.bound.gap,
         },
         "policies": c.rows.iter().map(policy).collect::<Vec<_>>(),
+        "months": months.iter().map(month).collect::<Vec<_>>(),
         "notes": case.notes,
+    });
+    if !ladder.is_empty() {
+        document["ladder"] = ladder.iter().map(rung).collect();
+    }
+    Ok(document)
+}
+
+fn month(month: &Month) -> Value {
+    let policy = |p: &InMonth| {
+        json!({
+            "name": p.name.as_str(),
+            "profit": money(p.profit.0),
+            "starts": p.starts,
+            "capture": p.capture.map(|c| cut(c, 6)),
+        })
+    };
+    json!({
+        "month": month.name,
+        "from": month.span.start.to_string(),
+        "to": month.span.end.to_string(),
+        "policies": month.policies.iter().map(policy).collect::<Vec<_>>(),
     })
+}
+
+fn rung((lag, policies): &Rung) -> Value {
+    let captured = |(name, capture): &Captured| json!({ "name": name.as_str(), "capture": capture.map(|c| cut(c, 6)) });
+    json!({
+        "lag_s": seconds(*lag),
+        "policies": policies.iter().map(captured).collect::<Vec<_>>(),
+    })
+}
+
+/// When prices are known, in a few words.
+pub fn known_as(known: Known) -> &'static str {
+    match known {
+        Known::Live => "each price when it could be known",
+        Known::B2 => "by convention B2, each dispatch run at the beginning of its step",
+        Known::B1 => "by convention B1, one decision an interval on its first dispatch run",
+        Known::A => "by convention A, what an interval settles at, at its beginning",
+    }
 }
 
 fn policy(row: &Scored) -> Value {
@@ -131,8 +178,8 @@ pub fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |s| format!("{:.2} %", s * 100.0))
 }
 
-/// The result for people.
-pub fn table(case: &Case, c: &Comparison) -> String {
+/// What was back-tested.
+fn head(case: &Case) -> String {
     let tape = &case.tape;
     let mut t = String::new();
     let _ = writeln!(
@@ -142,7 +189,7 @@ pub fn table(case: &Case, c: &Comparison) -> String {
     );
     let _ = writeln!(
         t,
-        "{} settlement intervals of {}, decisions by {}{}; money in {}\n",
+        "{} settlement intervals of {}, decisions by {}{}; money in {}\nknown: {}\n",
         tape.settled.len(),
         tape.settle_step,
         tape.step,
@@ -150,8 +197,15 @@ pub fn table(case: &Case, c: &Comparison) -> String {
             0 => String::new(),
             _ => format!(", told {} late", case.lag),
         },
-        case.market.currency
+        case.market.currency,
+        known_as(case.known),
     );
+    t
+}
+
+/// The result for people.
+pub fn table(case: &Case, c: &Comparison, ladder: &[Rung]) -> String {
+    let mut t = head(case);
     let _ = writeln!(
         t,
         "{:<19}{:>15}{:>15}{:>15}{:>13}{:>11}{:>8}{:>11}{:>14}{:>10}",
@@ -199,8 +253,21 @@ pub fn table(case: &Case, c: &Comparison) -> String {
             bound.gap
         ),
     };
+    told_late(&mut t, ladder);
     for note in &case.notes {
         let _ = writeln!(t, "note: {note}");
     }
     t
+}
+
+/// What each policy captures when it is told late, where that was asked for.
+fn told_late(t: &mut String, ladder: &[Rung]) {
+    if let Some((_, first)) = ladder.first() {
+        let names = first.iter().map(|(name, _)| format!("{:>15}", name.as_str()));
+        let _ = writeln!(t, "\n{:<19}{}", "captured, told late", names.collect::<String>());
+    }
+    for (lag, row) in ladder {
+        let cells = row.iter().map(|(_, captured)| format!("{:>15}", percent(*captured)));
+        let _ = writeln!(t, "{:<19}{}", lag.to_string(), cells.collect::<String>());
+    }
 }

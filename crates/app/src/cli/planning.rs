@@ -63,6 +63,9 @@ pub struct TrainArgs {
 ///
 /// bound is the most that any plan in settlement intervals earns: exact when perfect_foresight
 /// reaches it, certified when gap, a share of the bound, is left open.
+///
+/// months has the same by month of the market's calendar, for one life through all of them: a
+/// month's capture is measured against what perfect_foresight earned in it on its way through.
 #[derive(Debug, Args)]
 pub struct BacktestArgs {
     /// The site's configuration.
@@ -96,9 +99,16 @@ pub struct BacktestArgs {
     /// Trains on the site's own point alone, not on others in the same files too.
     #[arg(long, requires = "walk_forward")]
     pub alone: bool,
-    /// How much later than it could be known everything is told, such as "5 min".
+    /// When real-time prices are known: live, or one of three easier conventions, for comparison
+    /// with the figures of others. look_ahead is trained for the same one by --walk-forward.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = KnownArg::Live)]
+    pub known: KnownArg,
+    /// How much later than that everything is told, such as "5 min".
     #[arg(long, value_name = "TIME", default_value = "0 s")]
     pub lag: String,
+    /// Also tells what each policy earns when told 5, 10, 15, 30 and 60 minutes late.
+    #[arg(long)]
+    pub ladder: bool,
     /// Writes what each policy did, one line for each time that power was held.
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
@@ -127,6 +137,20 @@ pub enum PolicyArg {
     LookAhead,
     /// By the best plan in hindsight.
     PerfectForesight,
+}
+
+/// When real-time prices are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lower")]
+pub enum KnownArg {
+    /// Each price from when it could be known.
+    Live,
+    /// Convention B2: each dispatch run at the beginning of its step.
+    B2,
+    /// Convention B1: one decision an interval, on its first run, at its beginning.
+    B1,
+    /// Convention A: what each interval settles at, at its beginning; not attainable.
+    A,
 }
 
 /// How often a model is trained anew.

@@ -325,3 +325,67 @@ fn a_report_is_whole_and_self_contained() {
     let picture = std::fs::read(picture).unwrap();
     assert_eq!(picture[..8], *b"\x89PNG\r\n\x1a\n");
 }
+
+/// Easier conventions are tried too, are named wherever they are used, and never silently.
+#[test]
+fn what_is_known_early_is_named() {
+    let desk = Desk::new("bt-known");
+    let (runs, settled) = (desk.runs("lmp.csv", price), desk.settled("spp.csv", price));
+    let page = desk.folder.path().join("r.html");
+    for (known, word) in [("b2", "convention B2"), ("b1", "convention B1"), ("a", "convention A")] {
+        let day = ["--from", "2024-01-10", "--to", "2024-01-11", "--policy", "breakeven"];
+        let mut more = [&day[..], &["--known", known, "--ladder", "--format", "json"]].concat();
+        if known == "b1" {
+            more.extend(["--report", path(&page)]);
+        }
+        let said = desk.backtest(&[&runs, &settled], &more).ok().json();
+        assert_eq!(said["known"], known);
+        assert_eq!(said["step_s"], if known == "b2" { 300 } else { 900 });
+        let note = said["notes"][0].as_str().unwrap();
+        assert!(note.contains(word) && note.contains("not attainable"), "{note}");
+        assert_eq!(said["ladder"].as_array().unwrap().len(), 6);
+    }
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(html.contains("by convention B1, one decision") && html.contains("not attainable"));
+    let table = desk.backtest(&[&runs, &settled], &["--known", "a"]).ok().out;
+    assert!(table.contains("known: by convention A, what an interval settles at"), "{table}");
+    let only = desk.refused(&[&settled], &["--known", "b1"]);
+    assert!(only.contains("--known b1 is about dispatch runs, and the files have none"), "{only}");
+}
+
+/// What is told earlier earns more, of the same prices.
+#[test]
+fn the_earlier_it_is_known_the_more_is_captured() {
+    let desk = Desk::new("bt-early");
+    let (runs, settled) = (desk.runs("lmp.csv", price), desk.settled("spp.csv", price));
+    let profit = |known: &str| -> f64 {
+        let more = ["--known", known, "--format", "json", "--policy", "fixed_strike"];
+        let said = desk.backtest(&[&runs, &settled], &more).ok().json();
+        said["policies"][0]["profit"].as_f64().unwrap()
+    };
+    assert!(profit("live") < profit("b2"));
+    assert!(profit("b2") < profit("a"));
+}
+
+/// Months add up to the whole, and their names are those of the market's calendar.
+#[test]
+fn months_add_up() {
+    let desk = Desk::new("bt-months");
+    let settled = desk.settled("spp.csv", price);
+    let lines = std::fs::read_to_string(&settled).unwrap();
+    // The same two days three weeks later: the last of January and the first of February.
+    let later = lines.replace("2024-01-10", "2024-01-31").replace("2024-01-11", "2024-02-01");
+    let later = desk.folder.write("later.csv", later.replace("2024-01-12", "2024-02-02"));
+    let said = desk.backtest(&[&later], &["--format", "json"]).ok().json();
+    let months = said["months"].as_array().unwrap();
+    let names: Vec<&str> = months.iter().map(|m| m["month"].as_str().unwrap()).collect();
+    assert_eq!(names, ["2024-01", "2024-02"]);
+    assert_eq!(months[0]["to"], "2024-02-01T06:00:00Z");
+    for (i, policy) in said["policies"].as_array().unwrap().iter().enumerate() {
+        for key in ["profit", "starts"] {
+            let sum: f64 = months.iter().map(|m| m["policies"][i][key].as_f64().unwrap()).sum();
+            let whole = policy[key].as_f64().unwrap();
+            assert!((sum - whole).abs() < 1e-4, "{key} {sum} {whole}");
+        }
+    }
+}

@@ -5,6 +5,8 @@
 //! [`Segment`]s, each within one settlement interval, from which anyone can count again.
 //! `scene` makes the site ready: whole lots in place of machines; `drawn` is what they draw.
 //!
+//! [`Known`] tells a tape by easier conventions of knowledge, for comparison with others.
+//!
 //! [`hindsight`] is the best that could have been done, [`settle_run`] says what a run was worth,
 //! [`referee`] whether it could have been, and [`Trial`] does all of that for all policies.
 
@@ -12,6 +14,7 @@ mod account;
 mod compare;
 mod drawn;
 mod hindsight;
+mod known;
 pub mod referee;
 mod run;
 mod scene;
@@ -27,6 +30,8 @@ pub use compare::{
     capture,
 };
 pub use hindsight::{Hindsight, HindsightError, hindsight};
+pub use known::Known;
 pub use run::{Dated, OnStep, Policy, Run, RunError, RunOptions, Segment, engine_after, run};
 pub use scene::LOTS_MAX;
+pub(crate) use tape::batches;
 pub use tape::{Tape, Told};

@@ -35,3 +35,15 @@ pub struct Tape {
     /// What the work was worth, as it became known; empty where the site has fixed values.
     pub values: Vec<Hashprice>,
 }
+
+/// Rows and when each is told, as batches in order of time; rows of one kind that are told at the
+/// same moment come together.
+pub(crate) fn batches(mut rows: Vec<(Time, PriceKind, PriceRow)>) -> Vec<Told> {
+    rows.sort_by_key(|(at, kind, row)| (*at, *kind, row.interval.start));
+    let of = |all: &[(Time, PriceKind, PriceRow)]| Told {
+        at: all[0].0,
+        kind: all[0].1,
+        rows: all.iter().map(|(_, _, row)| *row).collect(),
+    };
+    rows.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).map(of).collect()
+}

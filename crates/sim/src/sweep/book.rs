@@ -1,6 +1,6 @@
 //! A point's prices as rows, from which the tape of any span is made.
 
-use crate::backtest::{Tape, Told};
+use crate::backtest::{Tape, Told, batches};
 use headgate_core::event::Hashprice;
 use headgate_core::market::{PriceKind, PriceRow, SettlementPoint, time_weighted};
 use headgate_core::time::{Interval, Span, Time};
@@ -199,13 +199,7 @@ impl Book {
                 }
             }
         }
-        rows.sort_by_key(|(at, kind, row)| (*at, *kind, row.interval.start));
-        let of = |all: &[(Time, PriceKind, PriceRow)]| Told {
-            at: all[0].0,
-            kind: all[0].1,
-            rows: all.iter().map(|(_, _, row)| *row).collect(),
-        };
-        rows.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).map(of).collect()
+        batches(rows)
     }
 }
 

@@ -5,6 +5,8 @@ mod charts;
 mod misses;
 mod studies;
 
+pub use studies::{Captured, Rung, ladder};
+
 use super::case::Case;
 use super::print::{percent, whole};
 use crate::chart::svg::escape;
@@ -155,6 +157,7 @@ impl Page<'_> {
             0 => String::new(),
             _ => format!(", told {} late", case.lag),
         };
+        self.put(&format!("<dt>Known</dt><dd>{}</dd>", escape(super::print::known_as(case.known))));
         self.put(&format!(
             "<dt>Intervals</dt><dd>{} of {}, decisions by {}{lag}</dd>\
              <dt>Break-even</dt><dd>{} {}/MWh at the meter, adders of {} included</dd></dl>",
@@ -182,6 +185,9 @@ impl Page<'_> {
             tile(&format!("Lost at spikes, {currency}"), &whole(row.missed_spikes.0)),
         ];
         self.put(&format!("<div class=\"tiles\">{}</div>", all.concat()));
+        if let Some(caveat) = self.case.known.caveat() {
+            self.put(&format!("<p class=\"warn\">All that follows is {}.</p>", escape(caveat)));
+        }
         for name in self.studies.rising() {
             self.put(&format!(
                 "<p class=\"warn\">{} captures more when it is told later: with prices like \

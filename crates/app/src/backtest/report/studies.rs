@@ -27,10 +27,13 @@ const RISE_LEAST: f64 = 0.001;
 /// Capture of one policy at one lag.
 pub type Captured = (Name, Option<f64>);
 
+/// A lag, and what each policy captures at it.
+pub type Rung = (Span, Vec<Captured>);
+
 /// All that was worked out.
 pub struct Studies {
     /// By lag.
-    pub lags: Vec<(Span, Vec<Captured>)>,
+    pub lags: Vec<Rung>,
     /// By share of the value in percent: profit of always-on, of each policy with its capture,
     /// and of hindsight.
     pub worths: Vec<Worth>,
@@ -59,14 +62,26 @@ struct Job<'a> {
 /// # Errors
 /// When a run fails or breaks the physics of the site.
 pub fn work_out(case: &Case, main: &Comparison) -> Result<Studies, CompareError> {
-    let causal: Vec<Chosen> = case.chosen.iter().copied().filter(|c| c.rule.is_some()).collect();
-    let deciding: Vec<Chosen> =
-        causal.iter().copied().filter(|c| c.name != Name::AlwaysOn).collect();
+    let deciding = deciding(case);
     Ok(Studies {
         lags: lags(case, main, &deciding)?,
         worths: worths(case, &deciding)?,
         strikes: strikes(case, main)?,
     })
+}
+
+/// The policies of a case that decide anything.
+fn deciding(case: &Case) -> Vec<Chosen> {
+    let decides = |c: &Chosen| c.rule.is_some() && c.name != Name::AlwaysOn;
+    case.chosen.iter().copied().filter(decides).collect()
+}
+
+/// Capture of each policy that decides anything, told ever later.
+///
+/// # Errors
+/// When a run fails or breaks the physics of the site.
+pub fn ladder(case: &Case, main: &Comparison) -> Result<Vec<Rung>, CompareError> {
+    lags(case, main, &deciding(case))
 }
 
 impl Studies {
@@ -83,11 +98,7 @@ impl Studies {
     }
 }
 
-fn lags(
-    case: &Case,
-    main: &Comparison,
-    deciding: &[Chosen],
-) -> Result<Vec<(Span, Vec<Captured>)>, CompareError> {
+fn lags(case: &Case, main: &Comparison, deciding: &[Chosen]) -> Result<Vec<Rung>, CompareError> {
     let (site, tape) = (&case.loaded.site, &case.tape);
     let spans = LAGS.map(|m| Span::minutes(m) + case.lag);
     let jobs: Vec<Job<'_>> = spans
