@@ -140,8 +140,8 @@ impl Pool {
     ) -> anyhow::Result<Vec<CohortModel>> {
         let values = hashprices(loaded, span)?;
         // The last interval of the span settles a little after it.
-        let told = self.known_by(span.end + market.settle_step);
-        let tapes = told.tapes(span, &values, known)?;
+        let pool = self.known_by(span.end + market.settle_step);
+        let tapes = pool.tapes(span, &values, known)?;
         let mut models = Vec::new();
         for i in 0..loaded.site.cohorts.len() {
             let cohort = CohortId(u16::try_from(i)?);
@@ -186,8 +186,8 @@ impl Pool {
             // What settles last before it is known only after it has begun.
             let end = from - market.settle_step;
             let past = Interval { start: self.span().start, end };
-            let told = self.known_by(from);
-            if past.start < past.end && told.pieces(past).next().is_some() {
+            let pool = self.known_by(from);
+            if past.start < past.end && pool.pieces(past).next().is_some() {
                 dated.push(Dated { from, models: self.train(loaded, market, past, known)? });
             }
         }

@@ -135,10 +135,7 @@ pub fn allocate(
         shapes[c][0] = s.locked_on + s.awake + s.asleep + s.locked_off;
     }
     let mut starts_left = bounds.starts_left;
-    for lot in lots(stairs, roster, stocks, wishes) {
-        if lot.tier >= Tier::KeepBeyondWish && !bounds.beyond_wish {
-            break;
-        }
+    for lot in lots(stairs, roster, stocks, wishes, bounds.beyond_wish) {
         let step = roster.power(lot.cohort, lot.to) - roster.power(lot.cohort, lot.from);
         let shape = &mut shapes[lot.cohort];
         let mut want = lot.machines;
@@ -149,8 +146,12 @@ pub fn allocate(
         if lot.starts {
             want = want.min(starts_left);
         }
-        let fit = if step.0 > 0 { left.0.max(0) / step.0 } else { i64::from(want) };
-        let got = want.min(u32::try_from(fit).unwrap_or(u32::MAX));
+        let got = if step.times(i64::from(want)) <= left {
+            want
+        } else {
+            let fit = if step.0 > 0 { left.0.max(0) / step.0 } else { i64::from(want) };
+            want.min(u32::try_from(fit).unwrap_or(u32::MAX))
+        };
         // "At least this level" holds for every level on the way, those off the frontier too.
         for slot in &mut shape[lot.from.index() + 1..=lot.to.index()] {
             *slot += got;
@@ -173,24 +174,32 @@ pub fn asleep_power(roster: &Roster, stocks: &[Stock]) -> Power {
     stocks.iter().enumerate().map(|(c, s)| roster.power(c, Level::SLEEP).times(all(s))).sum()
 }
 
-fn lots(stairs: &Staircase, roster: &Roster, stocks: &[Stock], wishes: &[Wish]) -> Vec<Lot> {
+/// What can be bought, in order; beyond what is wished only where that is asked for.
+fn lots(
+    stairs: &Staircase,
+    roster: &Roster,
+    stocks: &[Stock],
+    wishes: &[Wish],
+    beyond_wish: bool,
+) -> Vec<Lot> {
     let mut lots = Vec::new();
+    let asked = |tier| beyond_wish || tier < Tier::KeepBeyondWish;
     for seg in &stairs.segments {
         let (c, stock, wish) = (seg.cohort, stocks[seg.cohort], wishes[seg.cohort]);
         let mut push = |tier, machines| {
-            if machines > 0 {
+            if machines > 0 && asked(tier) {
                 let (value, from, to) = (seg.breakeven, seg.from, seg.to);
                 lots.push(Lot { tier, value, cohort: c, from, to, machines, starts: false });
             }
         };
         let wished = seg.to <= wish.awake;
         let awake = stock.locked_on + stock.awake;
-        let here: u32 = roster.tallies()[c].at[seg.to.index()..].iter().sum();
-        let here = here.min(awake);
         if seg.is_start() {
             push(Tier::LockedOn, stock.locked_on);
             push(if wished { Tier::Keep } else { Tier::KeepBeyondWish }, stock.awake);
-        } else {
+        } else if awake > 0 && (wished || beyond_wish) {
+            let here: u32 = roster.tallies()[c].at[seg.to.index()..].iter().sum();
+            let here = here.min(awake);
             push(if wished { Tier::Keep } else { Tier::KeepBeyondWish }, here);
             let reached = stock.reach.is_none_or(|most| seg.to <= most);
             let more = if reached { awake - here } else { 0 };
@@ -198,7 +207,8 @@ fn lots(stairs: &Staircase, roster: &Roster, stocks: &[Stock], wishes: &[Wish]) 
         }
     }
     for (cohort, (stock, wish)) in stocks.iter().zip(wishes).enumerate() {
-        lots.extend(wake_lot(stairs, cohort, stock, wish));
+        let lot = wake_lot(stairs, cohort, stock, wish);
+        lots.extend(lot.filter(|lot| asked(lot.tier)));
     }
     // The sort is stable: within a tier and a value the staircase's own order stands.
     lots.sort_by_key(|l| (l.tier, -l.value.0));
@@ -232,14 +242,23 @@ fn wake_lot(stairs: &Staircase, cohort: usize, stock: &Stock, wish: &Wish) -> Op
 pub fn pick(site: &Site, roster: &Roster, shapes: &[Shape], now: Time) -> Vec<Change> {
     let (mut downs, mut ups) = (Vec::new(), Vec::new());
     for (c, tally) in roster.tallies().iter().enumerate() {
-        let want = exact(&shapes[c]);
-        if want.iter().zip(&tally.at).all(|(w, have)| w == have) {
-            continue;
+        if !is_exact(&shapes[c], &tally.at) {
+            pick_cohort(site, roster, c, exact(&shapes[c]), now, &mut downs, &mut ups);
         }
-        pick_cohort(site, roster, c, want, now, &mut downs, &mut ups);
     }
     downs.extend(ups);
     downs
+}
+
+/// Whether "at least this level" is "exactly this level" already.
+fn is_exact(shape: &Shape, at: &[u32]) -> bool {
+    let mut above = 0;
+    shape.iter().zip(at).rev().all(|(least, have)| {
+        let here = (*least).max(above);
+        let same = here - above == *have;
+        above = here;
+        same
+    })
 }
 
 /// From "at least this level" to "exactly this level".

@@ -69,6 +69,15 @@ pub fn frontier(cohort: &Cohort, overclock: bool) -> Vec<Level> {
     hull.into_iter().map(level).collect()
 }
 
+/// The last level of [`frontier`]: whatever lies below it, the hull ends there.
+#[must_use]
+pub fn highest(cohort: &Cohort, overclock: bool) -> Level {
+    let above_sleep = cohort.curve.levels().len() - 1;
+    let spare = if overclock { 0 } else { usize::from(cohort.overclocked) };
+    let last = above_sleep - spare.min(above_sleep);
+    Level(u8::try_from(last).expect("a curve has at most LEVELS_MAX levels"))
+}
+
 impl Staircase {
     /// Builds the staircase of a site for a hash price (currency per PH/s per day, net of any
     /// discount); `None` where a cohort's value cannot be told without one.
@@ -190,5 +199,10 @@ mod tests {
         points[1].rate = Rate(points[0].rate.0 + 1);
         site.cohorts[0].curve = crate::fleet::PowerCurve::new(Power(30), &points).unwrap();
         assert!(!frontier(&site.cohorts[0], true).contains(&Level(2)));
+        for (overclocked, overclock) in [(0, false), (2, false), (2, true), (9, false)] {
+            site.cohorts[0].overclocked = overclocked;
+            let last = frontier(&site.cohorts[0], overclock).last().copied();
+            assert_eq!(Some(highest(&site.cohorts[0], overclock)), last);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::choose::Wish;
 use crate::fleet::Level;
 use crate::horizon::Regret;
-use crate::merit::{Staircase, frontier};
+use crate::merit::{Staircase, highest};
 use crate::number::{div_half_even, to_i64};
 use crate::site::{PolicyRule, Site};
 use crate::time::Time;
@@ -68,7 +68,7 @@ impl Wish {
 }
 
 fn everything(site: &Site, cohort: usize) -> Wish {
-    let top = *frontier(&site.cohorts[cohort], false).last().expect("a frontier has a level");
+    let top = highest(&site.cohorts[cohort], false);
     Wish { awake: top, asleep: top }
 }
 

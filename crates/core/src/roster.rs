@@ -82,6 +82,8 @@ pub struct Roster {
 
 /// Change of bias below which the one in use is kept, so that noise moves no machine.
 const BIAS_STEP_PPM: i64 = 10_000;
+/// Machines that draw what their curve says.
+const NO_BIAS_PPM: i64 = 1_000_000;
 /// Bounds of a believable bias.
 const BIAS_RANGE_PPM: (i64, i64) = (800_000, 1_250_000);
 
@@ -174,7 +176,9 @@ impl Roster {
     #[must_use]
     pub fn power(&self, cohort: usize, level: Level) -> Power {
         let nominal = self.nominal[cohort][level.index()];
-        if level == Level::SLEEP { nominal } else { nominal.scaled(self.tallies[cohort].bias_ppm) }
+        let bias_ppm = self.tallies[cohort].bias_ppm;
+        let as_told = level == Level::SLEEP || bias_ppm == NO_BIAS_PPM;
+        if as_told { nominal } else { nominal.scaled(bias_ppm) }
     }
 
     /// Power of a level by the curve, whatever machines of its kind have shown.
@@ -332,7 +336,8 @@ impl Roster {
     pub fn follow_bias(&mut self) {
         for t in &mut self.tallies {
             let (measured, nominal) = t.proven;
-            if nominal.0 <= 0 {
+            // What draws what it should, as all that nobody measures does, shows no bias.
+            if nominal.0 <= 0 || (measured == nominal && t.bias_ppm == NO_BIAS_PPM) {
                 continue;
             }
             let shown = div_half_even(i128::from(measured.0) * 1_000_000, i128::from(nominal.0));

@@ -291,6 +291,9 @@ impl Overhead {
     /// Import at the meter for a power of the machines, rounded up.
     #[must_use]
     pub fn meter(&self, machines: Power) -> Power {
+        if self.share_ppm == 0 {
+            return machines + self.fixed;
+        }
         let ppm = i128::from(1_000_000 + self.share_ppm);
         let with_share = crate::number::div_ceil(i128::from(machines.0) * ppm, 1_000_000);
         Power(crate::number::to_i64(with_share)) + self.fixed

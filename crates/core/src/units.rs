@@ -99,6 +99,7 @@ quantity! {
 impl Power {
     /// Energy drawn at this power for a span, rounded to the nearest watt-second.
     #[must_use]
+    #[inline]
     pub fn over(self, span: Span) -> Energy {
         let seconds = span.as_seconds();
         if Span::seconds(seconds) == span {
@@ -110,6 +111,7 @@ impl Power {
 
     /// This power scaled by a share in parts per million, rounded down.
     #[must_use]
+    #[inline]
     pub fn scaled(self, ppm: i64) -> Power {
         // The product fits 64 bits for anything below nine terawatts, and divides far faster.
         match self.0.checked_mul(ppm) {
@@ -122,6 +124,7 @@ impl Power {
 impl Price {
     /// Cost of an energy at this price, rounded half to even.
     #[must_use]
+    #[inline]
     pub fn of(self, energy: Energy) -> Money {
         let product = i128::from(self.0) * i128::from(energy.0);
         Money(to_i64(div_half_even(product, WATT_SECONDS_PER_MWH)))

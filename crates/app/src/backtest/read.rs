@@ -31,19 +31,42 @@ type From<'a> = (PriceRow, &'a str);
 /// # Errors
 /// One sentence naming file, interval and the mend.
 pub fn book(specs: &[String], loaded: &Loaded, market: &Market) -> anyhow::Result<Recorded> {
+    book_for(specs, loaded, market, &ON_THE_LINE)
+}
+
+/// Where a point or its type is named, for the sentence that says how to mend it.
+pub struct Naming {
+    pub point: &'static str,
+    pub kind: &'static str,
+}
+
+/// On the command line, or in the site.
+const ON_THE_LINE: Naming =
+    Naming { point: "name one with --point", kind: "name the type in the site's settlement_point" };
+
+/// As [`book`], for a caller whose points are named elsewhere.
+///
+/// # Errors
+/// As [`book`].
+pub fn book_for(
+    specs: &[String],
+    loaded: &Loaded,
+    market: &Market,
+    naming: &Naming,
+) -> anyhow::Result<Recorded> {
     let point = &loaded.site.point;
     let mut files = Vec::new();
     for spec in specs {
         let file = PriceSpec::of(spec).file;
         let parsed = match read_prices(spec, loaded, market) {
             Ok(parsed) => parsed,
-            Err(e) if other_points(&e) => return Err(absent(file, point, market)),
+            Err(e) if other_points(&e) => return Err(absent(file, point, market, naming)),
             Err(e) => return Err(e),
         };
         in_order(&parsed)?;
         files.push(parsed);
     }
-    one_type(&files, point)?;
+    one_type(&files, point, naming)?;
     let mut notes = Vec::new();
     let mut prices = joined(&files, point, &mut notes)?;
     if prices.dispatch.is_empty() && prices.settlement.is_empty() {
@@ -116,7 +139,7 @@ fn other_points(error: &anyhow::Error) -> bool {
 }
 
 /// Says which points a file has instead, those most like the wanted one first.
-fn absent(file: &str, point: &SettlementPoint, market: &Market) -> anyhow::Error {
+fn absent(file: &str, point: &SettlementPoint, market: &Market, naming: &Naming) -> anyhow::Error {
     let all = load_with(Path::new(file), market, &Options::default());
     let mut names: Vec<String> = match all {
         Ok(parsed) => {
@@ -131,8 +154,9 @@ fn absent(file: &str, point: &SettlementPoint, market: &Market) -> anyhow::Error
     names.sort_by_key(|n| strsim::damerau_levenshtein(&wanted, &n.to_ascii_uppercase()));
     names.truncate(NEAR_MAX);
     anyhow!(Refused(format!(
-        "{file} has no price of {point}: it has {}; name one with --point",
-        names.join(", ")
+        "{file} has no price of {point}: it has {}; {}",
+        names.join(", "),
+        naming.point
     )))
 }
 
@@ -147,7 +171,7 @@ fn in_order(parsed: &Parsed) -> anyhow::Result<()> {
 }
 
 /// Files of one name and two types are of two points.
-fn one_type(files: &[Parsed], point: &SettlementPoint) -> anyhow::Result<()> {
+fn one_type(files: &[Parsed], point: &SettlementPoint, naming: &Naming) -> anyhow::Result<()> {
     let mut seen: Option<(&str, &str)> = None;
     for file in files {
         for series in file.series.iter().filter(|s| s.is_of(point) && !s.point.kind.is_empty()) {
@@ -155,8 +179,8 @@ fn one_type(files: &[Parsed], point: &SettlementPoint) -> anyhow::Result<()> {
             match seen {
                 Some((other, first)) if other != kind => bail!(Refused(format!(
                     "{first} has {} as type {other} and {} as type {kind}, which are two points: \
-                     name the type in the site's settlement_point",
-                    point.name, file.file
+                     {}",
+                    point.name, file.file, naming.kind
                 ))),
                 _ => seen = Some((kind, file.file.as_str())),
             }

@@ -16,6 +16,12 @@ use std::collections::BTreeMap;
 /// A name that no market has, to see whether a file names its point at all.
 const NOWHERE: &str = "\u{1}nowhere";
 
+/// Where a plan, or its site, names points and their types.
+const IN_THE_PLAN: read::Naming = read::Naming {
+    point: "name one in the plan's `points`, or in the site's settlement_point",
+    kind: "name the type in the plan's `points`, \"NAME:TYPE\", or in the site's settlement_point",
+};
+
 /// Reads all prices.
 ///
 /// # Errors
@@ -76,7 +82,8 @@ fn book(frame: &Frame, place: usize) -> anyhow::Result<Book> {
             }
         }
     }
-    let read::Recorded { book, notes } = read::book(&specs, &loaded, market)?;
+    let recorded = read::book_for(&specs, &loaded, market, &IN_THE_PLAN)?;
+    let read::Recorded { book, notes } = recorded;
     notes.iter().for_each(|note| tracing::info!("{}: {note}", wanted.point));
     Ok(book)
 }

@@ -3,10 +3,11 @@
 use super::plan::{Days, Key, Plan};
 use crate::backtest::case::hashprices;
 use crate::config::Loaded;
+use crate::model::worth_of;
 use crate::run::Refused;
 use crate::site_files::load_site;
 use anyhow::Context;
-use headgate_core::event::Hashprice;
+use headgate_core::event::{CohortModel, Hashprice};
 use headgate_core::horizon::unit::Lattice;
 use headgate_core::market::SettlementPoint;
 use headgate_core::site::Value;
@@ -164,6 +165,9 @@ impl Frame {
                         .into(),
                 );
             }
+            if let Some(why) = other_value(loaded, models, settings) {
+                return refuse(why);
+            }
             let steps = places.iter().map(|p| self.markets[*p].settle_step);
             for step in steps.chain([loaded.site.market.dispatch_step]) {
                 self.lattices(loaded, step).or_else(refuse)?;
@@ -262,6 +266,29 @@ impl Frame {
         let zone = self.markets[place].zone();
         Ok(Interval { start: midnight(zone, first)?, end: midnight(zone, after)? })
     }
+}
+
+/// Why a model cannot go with a setting of `value`: it was trained at another one, and what it
+/// says of the hours to come is the worth of work at that.
+fn other_value(loaded: &Loaded, models: &[Dated], settings: &[Setting]) -> Option<String> {
+    for setting in settings {
+        let Some(value) = setting.value else { continue };
+        let (site, _) = setting.applied(&loaded.site, &loaded.units);
+        for CohortModel { cohort, model } in models.iter().flat_map(|dated| &dated.models) {
+            // With a value of its own no cohort needs a hash price.
+            let worth = worth_of(&site, *cohort, None);
+            if worth != Some(model.value) {
+                let (name, at) = (&site.cohort(*cohort).name, model.value);
+                let worth = worth.map_or("none".into(), |w| w.to_string());
+                return Some(format!(
+                    "its model of `{name}` was trained at a worth of {at}, and `value` {value} \
+                     makes it {worth}: take that value out of this plan, and sweep it in one \
+                     with a model trained at it"
+                ));
+            }
+        }
+    }
+    None
 }
 
 /// The first moment of a local day.

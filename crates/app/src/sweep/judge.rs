@@ -5,7 +5,9 @@ use headgate_core::number::{div_half_even, to_i64};
 use headgate_core::site::PolicyRule;
 use headgate_core::time::Span;
 use headgate_core::units::{Energy, Money, Price};
-use headgate_sim::backtest::{self, BoundKind, Chosen, Dated, Name, Policy, RunOptions, Statement};
+use headgate_sim::backtest::{
+    self, BoundKind, Chosen, Dated, Hindsight, Name, Policy, RunOptions, Statement, missed_spikes,
+};
 use headgate_sim::sweep::{Bound, Judge, Outcome, Scored, Trial};
 use headgate_sim::world::mean_breakeven;
 
@@ -23,6 +25,15 @@ pub struct Policies {
 }
 
 impl Judge for Policies {
+    fn lives(&self) -> usize {
+        let lived = self.names.iter().filter(|name| **name != Name::PerfectForesight).count();
+        // Always-on is the foot of the scale, whether asked for or not.
+        match lived {
+            0 => 0,
+            lived => lived + usize::from(!self.names.contains(&Name::AlwaysOn)),
+        }
+    }
+
     fn judge(&self, trial: &Trial<'_>) -> Result<Outcome, String> {
         self.outcome(trial).map_err(|e| {
             let why = crate::site_files::describe(&*e);
@@ -46,18 +57,29 @@ impl Policies {
         }
         let chosen: Vec<Chosen> =
             self.names.iter().map(|name| chosen(*name, trial)).collect::<Result<_, _>>()?;
+        let always = Chosen { name: Name::AlwaysOn, rule: Some(PolicyRule::AlwaysOn) };
         let models = &self.models[trial.case.site];
         let options = RunOptions { lag: trial.setting.lag.unwrap_or(Span::ZERO), models };
         let live = |rule: PolicyRule| {
             backtest::run(site, units, tape, Policy::Rule(rule), options, &mut |_, _| {})
         };
-        let compared = back_test.compare(&chosen, &live)?;
-        let (foot, head) = (&compared.always_on, &compared.best);
-        let each = compared.rows.iter().map(|row| {
-            scored(&row.statement, row.missed_spikes, capture(&row.statement, foot, head))
+        // One after the other, and of each the statement alone is kept: a year's run is larger.
+        let Hindsight { statement: head, bound: most, .. } = back_test.hindsight()?;
+        let missing = (!chosen.contains(&always)).then_some(always);
+        let mut statements = Vec::with_capacity(chosen.len() + 1);
+        for policy in chosen.iter().copied().chain(missing).filter(|p| p.rule.is_some()) {
+            let (policy, _, statement) = back_test.lived(policy, &live)?;
+            statements.push((policy.name, statement));
+        }
+        let of = |name| statements.iter().find(|(n, _)| *n == name).map(|(_, s)| s);
+        let foot = of(Name::AlwaysOn).expect("always-on was put in above");
+        let each = chosen.iter().map(|policy| {
+            let statement = of(policy.name).unwrap_or(&head);
+            let missed = missed_spikes(site, statement, &head);
+            scored(statement, missed, capture(statement, foot, &head))
         });
         Ok(Outcome {
-            bound: bound(&compared.bound),
+            bound: bound(&most),
             foot: Some(Money(foot.account.profit)),
             head: Money(head.account.profit),
             policies: each.collect(),

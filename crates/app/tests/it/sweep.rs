@@ -286,7 +286,7 @@ fn bad_input_is_named_with_its_mend() {
     headgate: HB_A has no price in [2024-02-13T06:00:00Z, 2024-02-13T06:15:00Z): add a file that has it, or take the span from 2024-02-09T06:00:00Z to 2024-02-14T06:00:00Z out
 
     a point: exit 3
-    headgate: DIR/spp.csv has no price of HB_C: it has HB_A, HB_B; name one with --point
+    headgate: DIR/spp.csv has no price of HB_C: it has HB_A, HB_B; name one in the plan's `points`, or in the site's settlement_point
 
     a currency: exit 3
     error: `sites[0]`: its market is in USD, the plan's parameters in EUR: use one

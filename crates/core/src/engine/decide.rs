@@ -9,10 +9,11 @@ use crate::event::AutomationMode;
 use crate::fleet::Level;
 use crate::limits::{CONTROL_STEP, SETPOINTS_KEPT_MAX};
 use crate::market::Expected;
-use crate::merit::frontier;
+use crate::merit::{Segment, highest};
 use crate::plan::{Change, DispatchPlan};
 use crate::policy::{Marginal, wishes};
 use crate::reason::{Alarm, Band, Decision, Narrowing, NextChange, Rung};
+use crate::roster::Tally;
 use crate::site::{Cohort, PolicyRule, Ramp, Site};
 use crate::time::{Span, Time};
 use crate::units::{Power, Price};
@@ -35,14 +36,19 @@ struct Proposal {
 }
 
 impl Engine {
-    pub(super) fn decide(&mut self, now: Time, step: &mut super::Step) {
+    /// Decides by the price to expect, and how the loss of prices is lived with.
+    pub(super) fn decide(
+        &mut self,
+        now: Time,
+        (expected, loss): (Option<Expected>, Loss),
+        step: &mut super::Step,
+    ) {
         let Some(site) = self.site.clone() else { return };
         if self.mode.0 == AutomationMode::Off {
             return;
         }
         self.expire_hold(now);
         self.refresh_stairs(now);
-        let (expected, loss) = self.price(now);
         let marginal = expected.map(|e| Marginal::of(&site, e.price, now));
         self.priced = marginal.map(|m| m.above);
         self.settling = expected.map(|e| e.price);
@@ -369,8 +375,7 @@ impl Engine {
         target: Power,
         now: Time,
     ) -> Option<Vec<Shape>> {
-        let planned = site.overhead.meter(self.roster.planned());
-        if proposal.stay && target >= planned {
+        if proposal.stay && target >= site.overhead.meter(self.roster.planned()) {
             return None;
         }
         let fallback;
@@ -394,6 +399,9 @@ impl Engine {
     /// machine that was told to come down draws what it last drew until it shows otherwise. The
     /// proof comes as an event, and the next step makes up for them.
     fn paid_for(&self, site: &Site, target: Power, mut changes: Vec<Change>) -> Vec<Change> {
+        if changes.is_empty() {
+            return changes;
+        }
         let now = self.roster.planned() + self.roster.falling();
         let mut left = site.overhead.machines(target) - now;
         changes.retain(|c| {
@@ -463,10 +471,12 @@ impl Engine {
     /// The least valuable step now in use.
     fn lowest_in_use(&self) -> Option<Price> {
         let stairs = self.stairs.as_ref()?;
-        let used = |s: &&crate::merit::Segment| {
-            self.roster.tallies()[s.cohort].at[s.to.index()..].iter().any(|n| *n > 0)
+        let used = |(steps, tally): (&Vec<Segment>, &Tally)| {
+            let highest = tally.at.iter().rposition(|n| *n > 0)?;
+            let used = steps.iter().take_while(|s| s.to.index() <= highest);
+            used.map(|s| s.breakeven).min()
         };
-        stairs.segments.iter().filter(used).map(|s| s.breakeven).min()
+        stairs.by_cohort.iter().zip(self.roster.tallies()).filter_map(used).min()
     }
 
     fn next_change(&self, site: &Site, aheads: &[Option<Ahead>]) -> Option<NextChange> {
@@ -482,23 +492,19 @@ impl Engine {
             return None;
         }
         let (mut down, mut up): (Option<Price>, Option<Price>) = (None, None);
-        for s in &stairs.segments {
-            let tally = &self.roster.tallies()[s.cohort];
-            let above: u32 = tally.at[s.to.index()..].iter().sum();
-            let below: u32 = tally.at[s.from.index()..s.to.index()].iter().sum();
-            let first = &stairs.restarts[s.cohort];
-            let (stop, start) = match (s.is_start(), first) {
-                (true, Some(f)) => {
-                    let r = &self.regrets[s.cohort];
-                    (r.stop_price(f), r.start_price(f))
+        for (c, (steps, tally)) in stairs.by_cohort.iter().zip(self.roster.tallies()).enumerate() {
+            let highest = tally.at.iter().rposition(|n| *n > 0);
+            let rest = stairs.restarts[c].as_ref().map(|f| (&self.regrets[c], f));
+            for s in steps {
+                let restart = rest.filter(|_| s.is_start());
+                if highest.is_some_and(|highest| s.to.index() <= highest) {
+                    let stop = restart.map_or(s.breakeven, |(r, f)| r.stop_price(f));
+                    down = Some(down.map_or(stop, |p| p.min(stop)));
                 }
-                _ => (s.breakeven, s.breakeven),
-            };
-            if above > 0 {
-                down = Some(down.map_or(stop, |p| p.min(stop)));
-            }
-            if below > 0 {
-                up = Some(up.map_or(start, |p| p.max(start)));
+                if tally.at[s.from.index()..s.to.index()].iter().any(|n| *n > 0) {
+                    let start = restart.map_or(s.breakeven, |(r, f)| r.start_price(f));
+                    up = Some(up.map_or(start, |p| p.max(start)));
+                }
             }
         }
         let market = |p: Price| p - site.import_adder;
@@ -508,7 +514,7 @@ impl Engine {
 
 /// The highest level of a cohort short of overclocking.
 fn top(cohort: &Cohort) -> Level {
-    *frontier(cohort, false).last().expect("a frontier has a level")
+    highest(cohort, false)
 }
 
 /// Whether a decision says something the last one did not.

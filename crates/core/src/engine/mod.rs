@@ -152,13 +152,14 @@ impl Engine {
         self.take(now, &stamped.event, &mut step);
         self.roster.cool(now);
         self.roster.follow_bias();
-        self.watch(now, &mut step);
+        let seen = self.price(now);
+        self.watch(now, seen.1, &mut step);
         // A stop does not wait for the last machine to be read back: those not heard of yet are
         // counted as drawing and told nothing.
         if self.ready() || (self.site.is_some() && self.stop.is_some()) {
-            self.decide(now, &mut step);
+            self.decide(now, seen, &mut step);
         }
-        step.wake = self.next_wake(now);
+        step.wake = self.next_wake(now, seen.1);
         step
     }
 

@@ -152,7 +152,11 @@ impl Engine {
 
 /// Feeds of a role by rank, with their index.
 fn ranked(site: &Site, role: PriceKind) -> impl Iterator<Item = (&crate::site::Feed, usize)> {
-    let mut feeds: Vec<_> = site.feeds.iter().enumerate().filter(|(_, f)| f.role == role).collect();
-    feeds.sort_by_key(|(i, f)| (f.rank, *i));
-    feeds.into_iter().map(|(i, f)| (f, i))
+    let next = move |after: Option<(u16, usize)>| {
+        let all = site.feeds.iter().enumerate().filter(|(_, f)| f.role == role);
+        let places = all.map(|(i, f)| (f.rank, i));
+        places.filter(|place| after.is_none_or(|after| *place > after)).min()
+    };
+    let places = std::iter::successors(next(None), move |last| next(Some(*last)));
+    places.map(|(_, i)| (&site.feeds[i], i))
 }

@@ -34,9 +34,8 @@ impl Engine {
     }
 
     /// Looks for what has gone silent or out of bounds.
-    pub(super) fn watch(&mut self, now: Time, step: &mut super::Step) {
+    pub(super) fn watch(&mut self, now: Time, loss: Loss, step: &mut super::Step) {
         let Some(site) = self.site.clone() else { return };
-        let (_, loss) = self.price(now);
         self.set_alarm(
             Alarm::PriceLost,
             loss != Loss::None && !self.just_started(now),
@@ -131,7 +130,7 @@ impl Engine {
     }
 
     /// The next moment at which something could change with nothing happening outside.
-    pub(super) fn next_wake(&self, now: Time) -> Time {
+    pub(super) fn next_wake(&self, now: Time, loss: Loss) -> Time {
         let mut wake = now + IDLE_STEP;
         let mut at = |t: Time| {
             if t > now {
@@ -145,7 +144,7 @@ impl Engine {
                 at(newest + feed.stale_after + Span(1));
             }
         }
-        if let (_, Loss::Holding { since }) = self.price(now) {
+        if let Loss::Holding { since } = loss {
             at(since + site.failsafe.dispatch_price.hold);
         }
         for (i, heard) in self.heard.iter().enumerate() {

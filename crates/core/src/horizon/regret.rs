@@ -39,6 +39,9 @@ pub struct Steps {
     pub min_on: Span,
 }
 
+/// [`WATT_SECONDS_PER_MWH`], for what fits 64 bits.
+const MWH: i64 = WATT_SECONDS_PER_MWH as i64;
+
 /// Money in a time, before it is divided down: micro-currency per MWh times watts.
 type Flow = i128;
 
@@ -53,9 +56,11 @@ impl Steps {
         flow(price - breakeven, power).max(0)
     }
 
-    /// What a sleeping machine misses.
+    /// What a sleeping machine misses; steps at or below the price gain nothing, nor does any
+    /// step after them.
     fn gain(&self, price: Price) -> Flow {
-        self.stairs.iter().map(|(b, power)| flow(*b - price, *power).max(0)).sum()
+        let worth = self.stairs.iter().take_while(|(breakeven, _)| *breakeven > price);
+        worth.map(|(breakeven, power)| flow(*breakeven - price, *power).max(0)).sum()
     }
 }
 
@@ -64,6 +69,14 @@ fn flow(gap: Price, power: Power) -> Flow {
 }
 
 fn over(flow: Flow, span: Span) -> Money {
+    // Whole seconds, as nearly all spans are, leave a product that fits 64 bits.
+    let seconds = span.as_seconds();
+    if Span::seconds(seconds) == span
+        && let Ok(flow) = i64::try_from(flow)
+        && let Some(money) = flow.checked_mul(seconds)
+    {
+        return Money(money / MWH);
+    }
     let whole = WATT_SECONDS_PER_MWH * NANOS_PER_SECOND;
     // Bounded before it is counted: a regret beyond any start cost means nothing.
     let money = flow.saturating_mul(i128::from(span.0)) / whole;
@@ -129,17 +142,16 @@ impl Regret {
     pub fn start_price(&self, steps: &Steps) -> Price {
         let need = needed(steps, self.sleeping, steps.min_on);
         let (mut worth, mut power) = (0, 0);
-        let mut price = steps.first().0;
         for (i, (breakeven, step)) in steps.stairs.iter().enumerate() {
             worth += flow(*breakeven, *step);
             power += i128::from(step.0);
-            price = Price(to_i64(div_floor(worth - need, power.max(1))));
             // With these steps alone the price lies above the next one's break-even: found.
-            if steps.stairs.get(i + 1).is_none_or(|(next, _)| price >= *next) {
+            let above = |next: Price| worth - need >= i128::from(next.0) * power.max(1);
+            if steps.stairs.get(i + 1).is_none_or(|(next, _)| above(*next)) {
                 break;
             }
         }
-        price
+        Price(to_i64(div_floor(worth - need, power.max(1))))
     }
 }
 
@@ -153,6 +165,10 @@ fn needed(steps: &Steps, so_far: Money, least: Span) -> Flow {
     let missing = i128::from((half(steps) - so_far.0).max(0));
     if least.0 <= 0 {
         return 0;
+    }
+    let seconds = least.as_seconds();
+    if Span::seconds(seconds) == least {
+        return div_ceil(missing * WATT_SECONDS_PER_MWH, i128::from(seconds));
     }
     div_ceil(missing * WATT_SECONDS_PER_MWH * NANOS_PER_SECOND, i128::from(least.0))
 }

@@ -45,5 +45,8 @@ pub(crate) fn batches(mut rows: Vec<(Time, PriceKind, PriceRow)>) -> Vec<Told> {
         kind: all[0].1,
         rows: all.iter().map(|(_, _, row)| *row).collect(),
     };
-    rows.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).map(of).collect()
+    let batches = || rows.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1));
+    let mut told = Vec::with_capacity(batches().count());
+    told.extend(batches().map(of));
+    told
 }

@@ -100,6 +100,18 @@ impl Book {
         &self.point
     }
 
+    /// Step of settlement.
+    #[must_use]
+    pub fn settle_step(&self) -> Span {
+        self.settle_step
+    }
+
+    /// Step of decisions.
+    #[must_use]
+    pub fn step(&self) -> Span {
+        self.step
+    }
+
     /// Its prices as they became known.
     #[must_use]
     pub fn prices(&self) -> &Prices {
@@ -176,6 +188,24 @@ impl Book {
     /// # Errors
     /// [`GapError`] names the first interval without a settled price.
     pub fn tape(&self, span: Interval, values: &[Hashprice]) -> Result<Tape, GapError> {
+        let told = |book: &Self| book.told(span);
+        self.tape_with(span, values, told)
+    }
+
+    /// What energy of a span settles at, for hindsight alone: a tape that tells nothing.
+    ///
+    /// # Errors
+    /// As [`Book::tape`].
+    pub fn settled_tape(&self, span: Interval, values: &[Hashprice]) -> Result<Tape, GapError> {
+        self.tape_with(span, values, |_| Vec::new())
+    }
+
+    fn tape_with(
+        &self,
+        span: Interval,
+        values: &[Hashprice],
+        told: impl FnOnce(&Self) -> Vec<Told>,
+    ) -> Result<Tape, GapError> {
         if let Some(gap) = self.gap(span) {
             return Err(GapError(gap));
         }
@@ -184,7 +214,7 @@ impl Book {
             span,
             step: self.step,
             settle_step: self.settle_step,
-            told: self.told(span),
+            told: told(self),
             settled: within(&self.settled, span).to_vec(),
             values: values_within(values, span),
         })

@@ -124,21 +124,40 @@ pub fn path(
     how: Resampling,
     seed: u64,
 ) -> Result<Book, BootstrapError> {
-    let drawn = draw(sources, targets, how, seed)?;
+    Ok(copied(book, sources, targets, &draw(sources, targets, how, seed)?, true))
+}
+
+/// As [`path`], but for what energy settles at alone: nobody is told anything.
+///
+/// # Errors
+/// As [`draw`].
+pub fn settled_path(
+    book: &Book,
+    sources: &[Day],
+    targets: &[Day],
+    how: Resampling,
+    seed: u64,
+) -> Result<Book, BootstrapError> {
+    Ok(copied(book, sources, targets, &draw(sources, targets, how, seed)?, false))
+}
+
+fn copied(book: &Book, sources: &[Day], targets: &[Day], drawn: &[usize], told: bool) -> Book {
     let (mut prices, mut settled) = (Prices::default(), Vec::new());
     let from = book.prices();
     for (target, source) in targets.iter().zip(drawn) {
-        let day = sources[source].interval;
+        let day = sources[*source].interval;
         let shift = target.interval.start.since(day.start);
         let copy = |rows: &[PriceRow], into: &mut Vec<PriceRow>| {
             into.extend(within(rows, day).iter().map(|row| shifted(row, shift)));
         };
-        copy(&from.dispatch, &mut prices.dispatch);
-        copy(&from.settlement, &mut prices.settlement);
-        copy(&from.day_ahead, &mut prices.day_ahead);
         copy(book.settled(), &mut settled);
+        if told {
+            copy(&from.dispatch, &mut prices.dispatch);
+            copy(&from.settlement, &mut prices.settlement);
+            copy(&from.day_ahead, &mut prices.day_ahead);
+        }
     }
-    Ok(book.with_settled(prices, settled))
+    book.with_settled(prices, settled)
 }
 
 fn shifted(row: &PriceRow, by: Span) -> PriceRow {

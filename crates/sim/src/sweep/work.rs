@@ -2,14 +2,14 @@
 
 use super::axes::{Axes, Case};
 use super::book::Book;
-use super::bootstrap::{Day, Resampling, path};
+use super::bootstrap::{Day, Resampling, path, settled_path};
 use super::outcome::{Done, Outcome};
 use super::setting::Setting;
 use crate::backtest::Tape;
 use headgate_core::event::Hashprice;
 use headgate_core::horizon::unit::UnitSpec;
 use headgate_core::site::Site;
-use headgate_core::time::Interval;
+use headgate_core::time::{Interval, Span};
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,6 +20,17 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 const DONE_QUEUE_MAX: usize = 64;
 /// Most threads.
 pub const THREADS_MAX: usize = 256;
+/// Memory that the cases under way may hold together, by an estimate from the length of their
+/// spans: a worker more than fits is not begun. Prices are shared by all and come on top.
+pub const CASES_BYTES_MAX: usize = 256 << 20;
+/// What a case holds for each settlement interval: its price, the plan in hindsight with its
+/// segments, and the statement of it.
+const INTERVAL_BYTES: usize = 400;
+/// What each policy that lived holds for each settlement interval: its statement.
+const STATEMENT_BYTES: usize = 120;
+/// What living through a case holds for each step of decisions: what is told in it, with room
+/// for a list that grows, and the segments of the one run under way.
+const STEP_BYTES: usize = 300;
 
 /// A site of a sweep.
 #[derive(Debug, Clone)]
@@ -86,6 +97,12 @@ pub struct Trial<'a> {
 
 /// Says what a case comes to.
 pub trait Judge: Sync {
+    /// How many policies live through each case. Where none does, its tape tells nothing: the
+    /// plan in hindsight needs what energy settled at and no more.
+    fn lives(&self) -> usize {
+        1
+    }
+
     /// Lives through a case under every policy of the plan.
     ///
     /// # Errors
@@ -113,7 +130,7 @@ struct Tapes {
 }
 
 impl Tapes {
-    fn of(&self, sweep: &Sweep, case: &Case) -> Result<Arc<Tape>, String> {
+    fn of(&self, sweep: &Sweep, case: &Case, lives: bool) -> Result<Arc<Tape>, String> {
         let ppm = sweep.settings[case.setting].hashprice_ppm;
         let key = (case.site, case.point, case.span, case.seed, ppm);
         let cell = {
@@ -130,16 +147,16 @@ impl Tapes {
                 }
             }
         };
-        cell.get_or_init(|| sweep.tape(case).map(Arc::new)).clone()
+        cell.get_or_init(|| sweep.tape(case, lives).map(Arc::new)).clone()
     }
 }
 
 impl Sweep {
-    /// The prices of a case.
+    /// The prices of a case; what is told of them only where something `lives` through it.
     ///
     /// # Errors
     /// One sentence naming the interval without a price, or the day that cannot be drawn.
-    pub fn tape(&self, case: &Case) -> Result<Tape, String> {
+    pub fn tape(&self, case: &Case, lives: bool) -> Result<Tape, String> {
         let site = &self.sites[case.site];
         let input = &self.books[site.books[case.point]];
         let span = &input.spans[case.span];
@@ -148,15 +165,32 @@ impl Sweep {
         let book = if case.seed == 0 {
             &input.book
         } else {
+            let path = if lives { path } else { settled_path };
             drawn = path(&input.book, &input.sources, &span.days, self.resampling, case.seed)
                 .map_err(|e| e.to_string())?;
             &drawn
         };
-        book.tape(span.interval, &values).map_err(|e| e.to_string())
+        let tape = if lives { Book::tape } else { Book::settled_tape };
+        tape(book, span.interval, &values).map_err(|e| e.to_string())
+    }
+
+    /// About how much memory the largest case holds while it is worked off.
+    fn case_bytes(&self, lives: usize) -> usize {
+        let count = |span: Interval, step: Span| {
+            usize::try_from(span.length().0 / step.0.max(1)).unwrap_or(usize::MAX)
+        };
+        let of = |book: &Book, span: Interval| {
+            let each = INTERVAL_BYTES + lives * STATEMENT_BYTES;
+            let settled = count(span, book.settle_step()).saturating_mul(each);
+            let told = if lives > 0 { STEP_BYTES } else { 0 };
+            settled.saturating_add(count(span, book.step()).saturating_mul(told))
+        };
+        let all = self.books.iter().flat_map(|b| b.spans.iter().map(|s| of(&b.book, s.interval)));
+        all.max().unwrap_or(0)
     }
 
     fn one(&self, case: &Case, tapes: &Tapes, judge: &dyn Judge) -> Result<Outcome, String> {
-        let tape = tapes.of(self, case)?;
+        let tape = tapes.of(self, case, judge.lives() > 0)?;
         let input = &self.sites[case.site];
         let setting = &self.settings[case.setting];
         let (mut site, units) = setting.applied(&input.site, &input.units);
@@ -165,6 +199,8 @@ impl Sweep {
     }
 
     /// Works cases off in threads and hands each to `keep` as it is done, in no certain order.
+    /// There are fewer threads than asked for where their cases would hold more than
+    /// [`CASES_BYTES_MAX`] together, and always one.
     ///
     /// # Errors
     /// [`WorkError`] when `keep` fails; the cases under way are given up.
@@ -178,7 +214,8 @@ impl Sweep {
         judge: &dyn Judge,
         mut keep: impl FnMut(Done) -> Result<(), E>,
     ) -> Result<(), WorkError<E>> {
-        let threads = threads.get().min(THREADS_MAX).min(cases.len().max(1));
+        let fitting = (CASES_BYTES_MAX / self.case_bytes(judge.lives()).max(1)).max(1);
+        let threads = threads.get().min(THREADS_MAX).min(fitting).min(cases.len().max(1));
         let tapes = Tapes { kept: Mutex::default(), kept_max: threads };
         let (next, ended) = (AtomicUsize::new(0), AtomicBool::new(false));
         let worker = |done: &SyncSender<Done>| {

@@ -120,31 +120,39 @@ impl Planner {
         };
         let (age, cost) = if starts { (1, shape.cost) } else { ((steps + 1).min(shape.on), 0) };
         let made = spot.starts + usize::from(starts && !self.unlimited);
-        let stay = off.filter(|_| may_be_off).map(|steps| {
-            let to = Spot { level: None, steps: narrow(steps), ..spot };
-            (to, steps - 1, 0)
-        });
-        let run = levels.filter(|l| self.pay[*l] != NEVER).map(|l| {
-            let to = Spot { level: Some(narrow(l)), steps: narrow(age), starts: made, ..spot };
-            (to, shape.off + (age - 1) * shape.levels + l, self.pay[l] - cost)
-        });
-        let mut best = (i64::MIN, spot);
-        for (mut to, place, pay) in stay.into_iter().chain(run) {
-            let mut at = to.starts * shape.width() + place;
-            if let Some(counter) = count {
-                let Some(lane) = counter.after(spot.lane, counter.count(to.level)) else {
-                    continue;
-                };
-                at = at * counter.end.len() + lane;
-                to.lane = lane;
-            }
-            let value = next[at].wrapping_add(pay);
-            if value > best.0 {
-                best = (value, to);
+        let lanes = count.map_or(1, |counter| counter.end.len());
+        let value = |starts: usize, place: usize, level: Option<usize>, pay: i64| {
+            let at = starts * shape.width() + place;
+            let lane = match count {
+                None => 0,
+                Some(c) => c.after(spot.lane, c.count(level.map(narrow)))?,
+            };
+            Some((next[at * lanes + lane].wrapping_add(pay), lane))
+        };
+        let mut best = None;
+        let mut most = i64::MIN;
+        if let Some(steps) = off.filter(|_| may_be_off)
+            && let Some((v, lane)) = value(spot.starts, steps - 1, None, 0)
+            && v > most
+        {
+            (most, best) = (v, Some((None, lane)));
+        }
+        let row = shape.off + (age - 1) * shape.levels;
+        for l in levels {
+            let pay = self.pay[l];
+            if pay != NEVER
+                && let Some((v, lane)) = value(made, row + l, Some(l), pay - cost)
+                && v > most
+            {
+                (most, best) = (v, Some((Some(l), lane)));
             }
         }
-        assert!(best.0 > i64::MIN, "a state of a plan has a move");
-        best.1
+        let (level, lane) = best.expect("a state of a plan has a move");
+        let (steps, starts) = match level {
+            None => (off.expect("it was just chosen"), spot.starts),
+            Some(_) => (age, made),
+        };
+        Spot { level: level.map(narrow), steps: narrow(steps), starts, lane }
     }
 
     /// The first step no state of which can be reached.
