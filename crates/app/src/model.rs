@@ -207,6 +207,7 @@ mod tests {
                 span: Interval::starting(Time::from_seconds(0), Span::hours(200)),
                 rows: 800,
                 day_ahead: false,
+                look_ahead: false,
             },
             anchors: Anchors::of(&lattice),
             tables: Vec::new(),

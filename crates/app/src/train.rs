@@ -231,6 +231,7 @@ fn document(file: &ModelFile, bytes: &[u8]) -> Value {
             "points": m.trained.points.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "decisions": m.trained.rows,
             "day_ahead": m.trained.day_ahead,
+            "look_ahead": m.trained.look_ahead,
             "tables": m.tables.iter().map(|t| format!("{:?}", t.knowledge)).collect::<Vec<_>>(),
         })
     };
@@ -250,10 +251,11 @@ fn table(file: &ModelFile, args: &TrainArgs, bytes: &[u8]) -> String {
     );
     for (name, m) in &file.models {
         let points: Vec<String> = m.trained.points.iter().map(ToString::to_string).collect();
-        let ahead = if m.trained.day_ahead { "with" } else { "without" };
+        let with = |known: bool| if known { "with" } else { "without" };
+        let (ahead, foreseen) = (with(m.trained.day_ahead), with(m.trained.look_ahead));
         out += &format!(
             "{name}: worth {} in the market's terms; {} decisions {} to {}, {ahead} day-ahead \
-             prices, at {}\n",
+             prices, {foreseen} the market's look-ahead, at {}\n",
             m.value,
             m.trained.rows,
             m.trained.span.start,

@@ -215,6 +215,13 @@ fn models(
                     .into(),
             );
         }
+        if one.model.trained.look_ahead && book.prices().look_ahead.is_empty() {
+            notes.push(
+                "the model was trained with the market's look-ahead, and none is given: add a \
+                 file of it"
+                    .into(),
+            );
+        }
     }
     Ok(dated)
 }

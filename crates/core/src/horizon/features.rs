@@ -7,6 +7,7 @@
 //! day-ahead curve, a flag.
 
 use super::asinh;
+use super::path::FORESEEN_FRESH;
 use crate::market::{FeedBook, PriceRow, time_weighted};
 use crate::number::{div_half_even, to_i64};
 use crate::time::{Interval, Span, Time};
@@ -157,6 +158,36 @@ features! {
     Weekend,
     /// One where no day-ahead price is known.
     NoAhead,
+    /// Price the market foresees for what is left of the running interval.
+    Foreseen,
+    /// Price it foresees for the next settlement interval.
+    Foreseen1,
+    /// Price it foresees for the one after that.
+    Foreseen2,
+    /// Foreseen for the next settlement interval, less now.
+    ForeseenRise,
+    /// Highest price foreseen.
+    ForeseenMax,
+    /// Lowest price foreseen.
+    ForeseenMin,
+    /// One where the market foresees nothing fresh.
+    NoForeseen,
+}
+
+impl Feature {
+    /// The feature that is one where this one is not known and tells nothing of its own.
+    #[must_use]
+    pub fn unknown(self) -> Option<Self> {
+        match self as usize {
+            i if (Self::AheadPast as usize..=Self::OverAheadBack as usize).contains(&i) => {
+                Some(Self::NoAhead)
+            }
+            i if (Self::Foreseen as usize..=Self::ForeseenMin as usize).contains(&i) => {
+                Some(Self::NoForeseen)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// How many features there are.
@@ -231,6 +262,7 @@ impl View<'_> {
         past.runs(self, &mut set);
         past.ahead(self, &mut set);
         past.day(self, &mut set);
+        past.foreseen(self, &mut set);
         self.clock(&mut set);
         Some(Seen { knowledge, estimate: past.estimate, features: out })
     }
@@ -373,6 +405,34 @@ impl Past {
         set(Feature::OverAhead, self.now - here);
         let then = at(start - view.settle_step).unwrap_or(self.back[0]);
         set(Feature::OverAheadBack, self.back[0] - then);
+    }
+
+    /// What the market's own look-ahead says; as now where it says nothing.
+    fn foreseen(&self, view: &View<'_>, set: &mut impl FnMut(Feature, i32)) {
+        let fresh = |r: &&PriceRow| view.now.since(r.known_at) <= FORESEEN_FRESH;
+        let rows: Vec<&PriceRow> = view.book.foreseen_from(view.now).filter(fresh).collect();
+        let interval = view.interval();
+        let rest = Interval { start: view.now.interval(view.step).end, end: interval.end };
+        let next = Interval::starting(interval.end, view.settle_step);
+        let after = Interval::starting(next.end, view.settle_step);
+        let mean = |of: Interval| {
+            let within = |r: &&&PriceRow| of.contains(r.interval.start);
+            let (mut sum, mut count) = (0, 0);
+            for row in rows.iter().filter(within) {
+                sum += i128::from(row.price.0);
+                count += 1;
+            }
+            (count > 0).then(|| view.z(Price(to_i64(div_half_even(sum, count)))))
+        };
+        let one = mean(next).unwrap_or(self.now);
+        let all = || rows.iter().map(|r| view.z(r.price));
+        set(Feature::Foreseen, mean(rest).unwrap_or(self.now));
+        set(Feature::Foreseen1, one);
+        set(Feature::Foreseen2, mean(after).unwrap_or(one));
+        set(Feature::ForeseenRise, one - self.now);
+        set(Feature::ForeseenMax, all().max().unwrap_or(self.now));
+        set(Feature::ForeseenMin, all().min().unwrap_or(self.now));
+        set(Feature::NoForeseen, if rows.is_empty() { UNIT } else { 0 });
     }
 
     fn day(&self, view: &View<'_>, set: &mut impl FnMut(Feature, i32)) {

@@ -83,6 +83,8 @@ pub struct Trained {
     pub rows: u64,
     /// Whether day-ahead prices were among what was known.
     pub day_ahead: bool,
+    /// Whether the market's own look-ahead was.
+    pub look_ahead: bool,
 }
 
 /// A trained model.

@@ -20,7 +20,7 @@ const KEEPS_PPM: i64 = 850_000;
 /// The span that decay is for.
 const KEEPS_OVER: Span = Span::minutes(15);
 /// A foreseen price older than this is not used: the next look-ahead run should have come.
-const FORESEEN_FRESH: Span = Span::minutes(11);
+pub const FORESEEN_FRESH: Span = Span::minutes(11);
 /// Most steps of a path: four days of five-minute steps.
 pub const PATH_STEPS_MAX: usize = 1_152;
 

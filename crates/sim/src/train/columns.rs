@@ -42,12 +42,17 @@ impl Columns {
     /// Places knots at quantiles of a sample with weights.
     pub fn of(sample: &[(&Features, f64)]) -> Self {
         let mut columns = Self { splines: Vec::new(), count: 1 };
-        for f in Feature::ALL {
+        // What is never known repeats the price in other columns.
+        let told = |f: &&Feature| {
+            let unknown = f.unknown().map(|u| u as usize);
+            unknown.is_none_or(|u| sample.iter().any(|(x, _)| x[u] == 0))
+        };
+        for f in Feature::ALL.iter().filter(told) {
             columns.push(*f as usize, None, &quantiles(sample, *f as usize));
         }
         let price = quantiles(sample, Feature::Now as usize);
-        for by in TIMES {
-            columns.push(Feature::Now as usize, Some(by as usize), &price);
+        for by in TIMES.iter().filter(told) {
+            columns.push(Feature::Now as usize, Some(*by as usize), &price);
         }
         columns
     }

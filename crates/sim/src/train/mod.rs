@@ -104,7 +104,7 @@ pub fn train(tapes: &[Tape], order: &Order) -> Result<Model, TrainError> {
         return Err(least(rows));
     }
     let moves = values::Moves::of(&lattice, &order.unit);
-    let ahead = |t: &Tape| t.told.iter().any(|k| k.kind == PriceKind::DayAhead);
+    let told = |kind| tapes.iter().any(|t| t.told.iter().any(|k| k.kind == kind));
     Ok(Model {
         version: MODEL_VERSION,
         unit: order.unit,
@@ -117,7 +117,8 @@ pub fn train(tapes: &[Tape], order: &Order) -> Result<Model, TrainError> {
             points: tapes.iter().map(|t| t.point.clone()).collect(),
             span: order.span,
             rows: u64::try_from(rows).unwrap_or(u64::MAX),
-            day_ahead: tapes.iter().any(ahead),
+            day_ahead: told(PriceKind::DayAhead),
+            look_ahead: told(PriceKind::LookAhead),
         },
         tables: fitted.iter().map(|f| quantise::table(f, anchors.count())).collect(),
         band: band::fit(&steps, &lattice, &moves, value, far, order.settings.band_late),

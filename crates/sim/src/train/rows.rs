@@ -47,12 +47,17 @@ pub fn steps(tape: &Tape, span: Interval, look: &Look<'_>) -> Steps {
     let count = usize::try_from(span.length().0 / step.0).unwrap_or(0);
     let mut seen: Vec<Option<Seen>> = vec![None; count];
     let mut book = FeedBook::default();
-    for told in &tape.told {
+    // What is told at one moment is seen together, in whatever order it is listed.
+    for together in tape.told.chunk_by(|a, b| a.at == b.at) {
+        let told = &together[0];
         if told.at >= span.end {
             break;
         }
-        book.take(told.kind, &told.rows, told.at);
-        if told.at < span.start || told.kind == PriceKind::DayAhead {
+        for told in together {
+            book.take(told.kind, &told.rows, told.at);
+        }
+        let ahead_alone = together.iter().all(|t| t.kind == PriceKind::DayAhead);
+        if told.at < span.start || ahead_alone {
             continue;
         }
         let at = usize::try_from(told.at.since(span.start).0 / step.0).unwrap_or(usize::MAX);
