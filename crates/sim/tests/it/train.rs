@@ -104,19 +104,26 @@ fn market(with: With, count: i64, seed: u64) -> Tape {
         }
     }
     if with.foreseen {
-        for n in 0..prices.len() {
-            let known_at = nth(START, RUN, n) + Span::seconds(40);
-            let row = |k: usize| PriceRow {
-                interval: Interval::starting(nth(START, RUN, k), RUN),
-                price: prices[k] + chance.price(-3, 3),
-                known_at,
-            };
-            let rows = (n + 1..(n + 12).min(prices.len())).map(row).collect();
-            tape.told.push(Told { at: known_at, kind: PriceKind::LookAhead, rows });
-        }
+        tape.told.extend(foresight(&prices, &mut chance));
     }
     tape.told.sort_by_key(|t| (t.at, t.kind));
     tape
+}
+
+/// At each run, what the market foresees of the next hour: nearly what comes.
+fn foresight(prices: &[Price], chance: &mut Chance) -> Vec<Told> {
+    let mut told = Vec::new();
+    for n in 0..prices.len() {
+        let known_at = nth(START, RUN, n) + Span::seconds(40);
+        let row = |k: usize| PriceRow {
+            interval: Interval::starting(nth(START, RUN, k), RUN),
+            price: prices[k] + chance.price(-3, 3),
+            known_at,
+        };
+        let rows = (n + 1..(n + 12).min(prices.len())).map(row).collect();
+        told.push(Told { at: known_at, kind: PriceKind::LookAhead, rows });
+    }
+    told
 }
 
 /// The tape with every price that was not known at a moment made another one.
@@ -329,6 +336,35 @@ fn a_planted_signal_is_learned() {
         let (rule, learned) = (capture(&got, Name::Breakeven), capture(&got, Name::LookAhead));
         assert!(learned <= 1.0 && learned > rule + 0.05, "{learned} against {rule}");
     }
+}
+
+/// Dear spells that last a quarter of an hour or three hours: nothing but the market's own
+/// look-ahead tells which. A model learns of it, and says that it was trained with it.
+#[test]
+fn what_the_market_foresees_is_learned_from() {
+    let mut chance = Chance(5);
+    let mut prices = Vec::new();
+    while prices.len() < 27 * 288 {
+        let cheap = 12 + 3 * chance.below(30);
+        let dear = if chance.below(2) == 0 { 3 } else { 36 };
+        prices.extend((0..cheap).map(|_| chance.price(15, 30)));
+        prices.extend((0..dear).map(|_| chance.price(85, 95)));
+    }
+    prices.truncate(27 * 288);
+    let mut of = |foreseen: bool| {
+        let mut tape = tape(START, RUN, QUARTER, &prices);
+        if foreseen {
+            tape.told.extend(foresight(&prices, &mut chance));
+            tape.told.sort_by_key(|t| (t.at, t.kind));
+        }
+        let from = START + days(20);
+        let span = Interval { start: START, end: from - QUARTER };
+        let model = train(std::slice::from_ref(&tape), &order(span)).unwrap();
+        assert_eq!(model.trained.look_ahead, foreseen);
+        capture(&tried(&tape, &model, from), Name::LookAhead)
+    };
+    let (blind, foreseeing) = (of(false), of(true));
+    assert!(foreseeing <= 1.0 && foreseeing > blind + 0.02, "{foreseeing} against {blind}");
 }
 
 /// Where there is nothing to learn, what is learned costs next to nothing.
