@@ -84,9 +84,12 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn of(name: &str, profit: f64, capture: f64) -> Value {
+        json!({"name": name, "profit": profit, "capture": capture})
+    }
+
     #[test]
     fn all_cells_make_a_table_and_six_a_mean() {
-        let of = |name: &str, profit: f64, capture: f64| json!({"name": name, "profit": profit, "capture": capture});
         let tried = |(i, cell): (usize, cells::Cell)| {
             let capture = 0.95 + i as f64 / 100.0;
             let policies = json!([
@@ -96,8 +99,8 @@ mod tests {
                 of("look_ahead", 7e3, capture),
             ]);
             let late = json!([of("look_ahead", 1.0, 0.5)]);
-            let ladder =
-                json!([{"lag_s": 0, "policies": policies}, {"lag_s": 900, "policies": late}]);
+            let rung = |lag_s: i64, of: &Value| json!({"lag_s": lag_s, "policies": of});
+            let ladder = json!([rung(0, &policies), rung(900, &late)]);
             let bound = json!({"profit": 8e3});
             let document = json!({"policies": policies, "ladder": ladder, "bound": bound});
             Tried { cell, known: "live", document, trace: None, wall_s: 1.0 }
