@@ -85,11 +85,14 @@ fn month(month: &Month) -> Value {
 }
 
 fn rung((lag, policies): &Rung) -> Value {
-    let captured = |(name, capture): &Captured| json!({ "name": name.as_str(), "capture": capture.map(|c| cut(c, 6)) });
     json!({
         "lag_s": seconds(*lag),
         "policies": policies.iter().map(captured).collect::<Vec<_>>(),
     })
+}
+
+fn captured((name, capture): &Captured) -> Value {
+    json!({ "name": name.as_str(), "capture": capture.map(|c| cut(c, 6)) })
 }
 
 /// When prices are known, in a few words.

@@ -77,3 +77,47 @@ pub fn bad_strike(document: &Value) -> String {
         profit("always_on")
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::cells;
+    use super::*;
+    use serde_json::json;
+
+    fn of(name: &str, profit: f64, capture: f64) -> Value {
+        json!({"name": name, "profit": profit, "capture": capture})
+    }
+
+    #[test]
+    fn all_cells_make_a_table_and_six_a_mean() {
+        let tried = |(i, cell): (usize, cells::Cell)| {
+            let capture = 0.95 + i as f64 / 100.0;
+            let policies = json!([
+                of("always_on", -2e3, 0.0),
+                of("fixed_strike", 5e3, 0.7),
+                of("breakeven", 6e3, 0.8),
+                of("look_ahead", 7e3, capture),
+            ]);
+            let late = json!([of("look_ahead", 1.0, 0.5)]);
+            let rung = |lag_s: i64, of: &Value| json!({"lag_s": lag_s, "policies": of});
+            let ladder = json!([rung(0, &policies), rung(900, &late)]);
+            let bound = json!({"profit": 8e3});
+            let document = json!({"policies": policies, "ladder": ladder, "bound": bound});
+            Tried { cell, known: "live", document, trace: None, wall_s: 1.0 }
+        };
+        let six: Vec<Tried> =
+            cells::all().into_iter().filter(|c| c.mean).enumerate().map(tried).collect();
+        let text = markdown(&six);
+        let lines: Vec<&str> = text.lines().collect();
+        let first = "| HB_WEST-40 | live | -2 | 5 = 70.00 % | 6 = 80.00 % | 7 = 95.00 % | 8 | \
+                     50.00 % |";
+        assert_eq!(lines[2], first);
+        let columns = |line: &str| line.matches('|').count();
+        assert!(lines[..8].iter().all(|l| columns(l) == columns(lines[0])), "{text}");
+        let mean = "known live, mean and least of 6 cells: fixed_strike 70.00 % and 70.00 %; \
+                    breakeven 80.00 % and 80.00 %; look_ahead 97.50 % and 95.00 %";
+        assert_eq!(lines[9], mean);
+        // One cell short is no mean.
+        assert!(!markdown(&six[1..]).contains("mean"));
+    }
+}
