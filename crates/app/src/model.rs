@@ -341,7 +341,7 @@ mod tests {
         assert_eq!((r.unsigned(), r.signed(), r.signed()), (1, from.0, offset.0));
         assert_eq!(r.unsigned(), 0, "no points");
         assert_eq!([r.signed(), r.signed()], [m.trained.span.start.0, m.trained.span.end.0]);
-        assert_eq!((r.unsigned(), r.byte()), (m.trained.rows, 0));
+        assert_eq!((r.unsigned(), r.byte(), r.byte()), (m.trained.rows, 0, 0));
         for list in [&m.anchors.off, &m.anchors.on, &m.anchors.levels] {
             let read: Vec<u64> = (0..r.unsigned()).map(|_| r.unsigned()).collect();
             assert_eq!(read, list.iter().map(|n| u64::from(*n)).collect::<Vec<_>>());
