@@ -113,7 +113,7 @@ pub fn all() -> Vec<Cell> {
     }
     cells.push(limited.named("2-starts").quick());
     let victoria =
-        |value| Cell::new(("nem", "VIC1"), value, ("2025-02-01", "2025-06-01"), VICTORIA, BY_STEPS);
+        |value| Cell::new(("nem", "VIC1"), value, ("2025-02-01", "2025-05-31"), VICTORIA, BY_STEPS);
     cells.extend([victoria(40), victoria(60).quick(), victoria(100)]);
     let houston =
         |value, span| Cell::new(("ercot", "HB_HOUSTON"), value, span, HOUSTON, BY_INTERVALS);
