@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 
 /// How long after its stamp a dispatch run is waited on for the next one, holding.
 pub const RUN_AWAITED: Span = Span::minutes(6);
+/// How long after it is due a settlement price is waited on, holding, where there are no runs.
+pub const SETTLEMENT_AWAITED: Span = Span::minutes(1);
 /// How old the newest price may be to act on at all.
 pub const PRICE_USABLE: Span = Span::hours(2);
 
@@ -247,6 +249,14 @@ impl Adviser {
             if view.now < due {
                 let hold = options.hold(&self.lattice);
                 return advice(hold, Way::Hold, Some(run.price), Some(due));
+            }
+        }
+        if let (None, None, Some(last)) = (run, seen, view.book.settlements().back()) {
+            // What settled before the running interval is told as long after it as the last was.
+            let due = last.known_at + view.settle_step + SETTLEMENT_AWAITED;
+            if view.now < due {
+                let hold = options.hold(&self.lattice);
+                return advice(hold, Way::Hold, Some(last.price), Some(due));
             }
         }
         let newest = run.into_iter().chain(view.book.settlements().back());

@@ -1,7 +1,7 @@
 //! What states were worth along a path that was lived through.
 
 use super::rows::Steps;
-use headgate_core::horizon::features::Seen;
+use headgate_core::horizon::features::{Knowledge, Seen};
 use headgate_core::horizon::unit::{Lattice, StateId, UnitSpec};
 
 /// A lattice in f64, its moves listed.
@@ -56,6 +56,14 @@ pub struct Valuation {
     pub lambda: f64,
     /// Share of the step's own error left out of targets.
     pub share: f64,
+}
+
+impl Valuation {
+    /// The share for what is known: where nothing of the running interval is, the estimate is the
+    /// price of the one before, and how far it is off is just what has to be learned.
+    fn share(&self, knowledge: Knowledge) -> f64 {
+        if knowledge == Knowledge::Late { 0.0 } else { self.share }
+    }
 }
 
 impl Valuation {
@@ -115,7 +123,8 @@ pub fn backward(
         if let Some(seen) = &steps.seen[t] {
             expected(seen, moves, how, steps.per_interval, &mut base);
             for s in 0..n {
-                let own = how.share * (gain - how.own(seen)) * (moves.energy[s] - most);
+                let share = how.share(seen.knowledge);
+                let own = share * (gain - how.own(seen)) * (moves.energy[s] - most);
                 fitted[s] = real[s] - base[s] - own;
             }
             tell(t, &fitted);

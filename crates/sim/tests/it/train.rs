@@ -383,3 +383,24 @@ fn noise_is_no_disgrace() {
         assert!(learned >= best - best.abs() / 50, "{low} to {high}: {learned} against {best}");
     }
 }
+
+/// Nor is it where settlement prices alone are known: the price of the interval before, and that
+/// two minutes late. Between two of them nothing is done.
+#[test]
+fn noise_known_late_is_no_disgrace() {
+    for (low, high) in [(10, 60), (-50, 120), (20, 39)] {
+        let mut chance = Chance(11);
+        let quarter = |_| [chance.price(low, high); 3];
+        let prices: Vec<Price> = (0..48 * 96).flat_map(quarter).collect();
+        let mut tape = tape(START, RUN, QUARTER, &prices);
+        tape.told.retain(|t| t.kind != PriceKind::Dispatch);
+        tape.step = QUARTER;
+        let from = START + days(20);
+        let span = Interval { start: START, end: from - QUARTER };
+        let model = train(std::slice::from_ref(&tape), &order(span)).unwrap();
+        let got = tried(&tape, &model, from);
+        let of = |name| profit(&got, name);
+        let (on, learned) = (of(Name::AlwaysOn), of(Name::LookAhead));
+        assert!(learned >= on - on.abs() / 20, "{low} to {high}: {learned} against {on}");
+    }
+}
