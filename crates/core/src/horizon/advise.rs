@@ -17,10 +17,9 @@ use crate::time::{Span, Time};
 use crate::units::{Money, Power, Price};
 use serde::{Deserialize, Serialize};
 
-/// How long after its stamp a dispatch run is waited on for the next one, holding.
-pub const RUN_AWAITED: Span = Span::minutes(6);
-/// How long after it is due a settlement price is waited on, holding, where there are no runs.
-pub const SETTLEMENT_AWAITED: Span = Span::minutes(1);
+/// How long after it is due a price is waited on, holding: a run a step after the last one's
+/// stamp, a settlement price an interval after the last one was known.
+pub const AWAITED: Span = Span::minutes(1);
 /// How old the newest price may be to act on at all.
 pub const PRICE_USABLE: Span = Span::hours(2);
 
@@ -245,16 +244,18 @@ impl Adviser {
         if let Some(run) = run
             && seen.is_none()
         {
-            let due = run.interval.start + RUN_AWAITED;
+            let due = run.interval.start + view.step + AWAITED;
             if view.now < due {
                 let hold = options.hold(&self.lattice);
                 return advice(hold, Way::Hold, Some(run.price), Some(due));
             }
         }
         if let (None, None, Some(last)) = (run, seen, view.book.settlements().back()) {
-            // What settled before the running interval is told as long after it as the last was.
-            let due = last.known_at + view.settle_step + SETTLEMENT_AWAITED;
-            if view.now < due {
+            // What settled before the running interval is told as long after it as the last was;
+            // where that is too late for the interval at all, there is nothing to wait for.
+            let due = last.known_at + view.settle_step + AWAITED;
+            let in_time = last.known_at.since(last.interval.end) < view.settle_step;
+            if in_time && view.now < due {
                 let hold = options.hold(&self.lattice);
                 return advice(hold, Way::Hold, Some(last.price), Some(due));
             }

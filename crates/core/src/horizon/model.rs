@@ -24,6 +24,8 @@ pub const TERMS_MAX: usize = 96;
 pub const KNOTS_MAX: usize = 16;
 /// Largest coefficient: one thousand million of currency.
 const COEFFICIENT_MAX: i64 = 1_000_000_000_000_000;
+/// Farthest local time is from UTC.
+const OFFSET_MAX: Span = Span::hours(26);
 /// Fractional bits of an interpolation weight.
 const WEIGHT_BITS: u32 = 16;
 
@@ -230,6 +232,8 @@ impl Model {
         part(steps && self.settle_step.0 / self.step.0 <= 255, "step")?;
         part(self.scale.0 > 0, "scale")?;
         part(self.offsets.windows(2).all(|w| w[0].0 < w[1].0), "list of time zone offsets")?;
+        let far = |(_, offset): &(Time, Span)| offset.0.abs() > OFFSET_MAX.0;
+        part(!self.offsets.iter().any(far), "list of time zone offsets")?;
         part(self.anchors.fits(&lattice), "list of states")?;
         part(self.band.start_below <= self.band.stop_above, "band")?;
         let states = self.anchors.count();

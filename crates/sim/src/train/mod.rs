@@ -86,7 +86,8 @@ pub fn train(tapes: &[Tape], order: &Order) -> Result<Model, TrainError> {
         start: t.span.start.max(order.span.start),
         end: t.span.end.min(order.span.end),
     };
-    let steps: Vec<_> = tapes.iter().map(|t| rows::steps(t, span(t), &look)).collect();
+    let mut steps: Vec<_> = tapes.iter().map(|t| rows::steps(t, span(t), &look)).collect();
+    rows::leave_out_rare(&mut steps, ROWS_LEAST);
     let money = |p: Price| p.0 as f64 / 1e6;
     let (value, far) = (money(order.value), money(scale));
     let fit = fit::Fit {

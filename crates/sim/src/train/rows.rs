@@ -5,6 +5,7 @@ use headgate_core::horizon::features::{Knowledge, Seen, View};
 use headgate_core::market::{FeedBook, PriceKind};
 use headgate_core::time::{Interval, Span, Time};
 use headgate_core::units::Price;
+use std::collections::BTreeMap;
 
 /// A span of one tape, step by step.
 #[derive(Debug, Clone)]
@@ -85,4 +86,17 @@ pub fn steps(tape: &Tape, span: Interval, look: &Look<'_>) -> Steps {
     }
     let per_interval = u8::try_from(tape.settle_step.0 / step.0).unwrap_or(1);
     Steps { start: span.start, step, per_interval, value: look.value.0 as f64 / 1e6, settled, seen }
+}
+
+/// Leaves out what was seen with a kind of knowledge that is rarer than this: a table fitted on a
+/// handful of decisions is worse than none.
+pub fn leave_out_rare(steps: &mut [Steps], least: usize) {
+    let mut counts: BTreeMap<Knowledge, usize> = BTreeMap::new();
+    for seen in steps.iter().flat_map(|s| &s.seen).flatten() {
+        *counts.entry(seen.knowledge).or_default() += 1;
+    }
+    let rare = |s: &Seen| counts.get(&s.knowledge).is_none_or(|n| *n < least);
+    for seen in steps.iter_mut().flat_map(|s| &mut s.seen) {
+        seen.take_if(|s| rare(s));
+    }
 }
