@@ -6,7 +6,8 @@
 //! its example takes `CASE MACHINES`, prints the seconds of one step, and makes that step inside a
 //! function `measured` that is never inlined. `dispatch` and `prove` measure the running program
 //! against a simulated farm; goals that were missed make the task fail. `import` puts a year of
-//! prices into the store, beside pandas. `peers` runs other planners on the tasks of `horizon`.
+//! prices into the store, beside pandas. `peers` runs other planners on the tasks of `horizon`,
+//! `oracle` a second solver on the programs that plans are held against.
 //! `sweep` works off a thousand site-years. `capture` tries the policies on real prices; it has a
 //! table and options of its own.
 
@@ -14,6 +15,7 @@ pub mod capture;
 mod dispatch;
 mod farm;
 mod import;
+mod oracle;
 mod peers;
 mod prove;
 mod sweep;
@@ -29,8 +31,9 @@ use std::process::Command;
 use std::time::Duration;
 
 /// All benchmarks.
-pub const NAMES: [&str; 10] = [
-    "capture", "day", "dispatch", "horizon", "import", "journal", "peers", "prove", "step", "sweep",
+pub const NAMES: [&str; 11] = [
+    "capture", "day", "dispatch", "horizon", "import", "journal", "oracle", "peers", "prove",
+    "step", "sweep",
 ];
 
 /// Longest time one benchmark may take.
@@ -59,6 +62,7 @@ pub fn task(args: &[&str]) -> Result<bool> {
         "horizon" => (example(&target, "headgate-core", "horizon_bench")?, Vec::new()),
         "dispatch" => dispatch::run(&target, &Tools::find(&target))?,
         "import" => import::run(&target)?,
+        "oracle" => oracle::run(&target)?,
         "peers" => peers::run(&target)?,
         "prove" => prove::run(&target)?,
         "step" => step(&target)?,
@@ -189,8 +193,8 @@ mod tests {
         let error = task(&["nap"]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "`nap` is no benchmark; there are capture, day, dispatch, horizon, import, journal, peers, prove, \
-             step, sweep"
+            "`nap` is no benchmark; there are capture, day, dispatch, horizon, import, journal, \
+             oracle, peers, prove, step, sweep"
         );
     }
 }

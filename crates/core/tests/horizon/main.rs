@@ -3,6 +3,7 @@
 
 mod features;
 mod oracle;
+mod program;
 mod site;
 
 use headgate_core::horizon::exact::{Ahead, Origin, Planner};

@@ -1,6 +1,7 @@
 //! The plan of a unit as a mixed-integer linear program, for a solver that knows nothing of
 //! lattices. In MW, MWh and currency.
 
+use crate::program::{Program, Variable};
 use headgate_core::horizon::exact::Origin;
 use headgate_core::horizon::quota::{Limit, Quota};
 use headgate_core::horizon::stairs::{Rows, Stair};
@@ -8,7 +9,7 @@ use headgate_core::horizon::unit::{Lattice, UnitSpec};
 use headgate_core::site::Ramp;
 use headgate_core::time::{Span, Time};
 use headgate_core::units::{Power, Price};
-use microlp::{ComparisonOp, OptimizationDirection, Problem, Variable};
+use microlp::ComparisonOp;
 
 /// Variables of one step: on, started, stopped, and power above the least.
 struct Step {
@@ -37,22 +38,14 @@ fn mw(power: Power) -> f64 {
 /// # Panics
 /// When the solver gives up.
 pub fn best(task: &Task<'_>) -> Option<f64> {
-    let mut problem = Problem::new(OptimizationDirection::Maximize);
+    let mut problem = Program::default();
     add(&mut problem, task);
-    solve(&problem)
-}
-
-fn solve(problem: &Problem) -> Option<f64> {
-    match problem.solve() {
-        Ok(outcome) => Some(outcome.into_solution().expect("it has no limit").objective()),
-        Err(microlp::Error::Infeasible) => None,
-        Err(e) => panic!("the solver gave up: {e}"),
-    }
+    problem.best()
 }
 
 /// The best profit of a site, in currency.
 pub fn best_site(tasks: &[Task<'_>], stairs: &[Stair<'_>], rows: &Rows) -> Option<f64> {
-    let mut problem = Problem::new(OptimizationDirection::Maximize);
+    let mut problem = Program::default();
     let hours = tasks[0].lattice.step().0 as f64 / 3.6e12;
     // The site's power in each step, as a sum of variables.
     let mut sums: Vec<Vec<(Variable, f64)>> = vec![Vec::new(); tasks[0].gains.len()];
@@ -65,12 +58,12 @@ pub fn best_site(tasks: &[Task<'_>], stairs: &[Stair<'_>], rows: &Rows) -> Optio
     for stair in stairs {
         for (sum, gain) in sums.iter_mut().zip(stair.gains) {
             let gain = gain.0 as f64 / 1e6 * hours;
-            sum.push((problem.add_var(gain, (0.0, mw(stair.power))), 1.0));
+            sum.push((problem.up_to(mw(stair.power), gain), 1.0));
         }
     }
     for (t, sum) in sums.iter().enumerate() {
         let mut limit = |op, power: Option<&Power>| {
-            power.into_iter().for_each(|p| problem.add_constraint(sum.clone(), op, mw(*p)));
+            power.into_iter().for_each(|p| problem.row(sum.clone(), op, mw(*p)));
         };
         limit(ComparisonOp::Le, rows.most.get(t));
         limit(ComparisonOp::Ge, rows.least.get(t));
@@ -79,29 +72,29 @@ pub fn best_site(tasks: &[Task<'_>], stairs: &[Stair<'_>], rows: &Rows) -> Optio
         let mut change = sum.clone();
         change.extend(before.into_iter().flatten().map(|(v, c)| (*v, -c)));
         if let Some(rise) = rows.rise {
-            problem.add_constraint(change.clone(), ComparisonOp::Le, mw(rise) + known);
+            problem.row(change.clone(), ComparisonOp::Le, mw(rise) + known);
         }
         if let Some(fall) = rows.fall {
-            problem.add_constraint(change, ComparisonOp::Ge, known - mw(fall));
+            problem.row(change, ComparisonOp::Ge, known - mw(fall));
         }
     }
     for (steps, limit) in &rows.quotas {
         let energy = sums[steps.clone()].iter().flatten().map(|(v, c)| (*v, c * hours));
         match limit {
             Limit::EnergyAtLeast(e) => {
-                problem.add_constraint(energy, ComparisonOp::Ge, e.0 as f64 / 3.6e9);
+                problem.row(energy, ComparisonOp::Ge, e.0 as f64 / 3.6e9);
             }
             Limit::EnergyAtMost(e) => {
-                problem.add_constraint(energy, ComparisonOp::Le, e.0 as f64 / 3.6e9);
+                problem.row(energy, ComparisonOp::Le, e.0 as f64 / 3.6e9);
             }
             Limit::OffAtMost(_) => panic!("a site has no quota of time off"),
         }
     }
-    solve(&problem)
+    problem.best()
 }
 
 /// States one unit's plan.
-fn add(problem: &mut Problem, task: &Task<'_>) -> Vec<Step> {
+fn add(problem: &mut Program, task: &Task<'_>) -> Vec<Step> {
     let hours = task.lattice.step().0 as f64 / 3.6e12;
     let (min, max) = (mw(task.spec.min), mw(task.spec.max));
     let steps: Vec<Step> = task
@@ -110,10 +103,10 @@ fn add(problem: &mut Problem, task: &Task<'_>) -> Vec<Step> {
         .map(|gain| {
             let gain = gain.0 as f64 / 1e6 * hours;
             Step {
-                on: problem.add_binary_var(gain * min),
-                started: problem.add_binary_var(-(task.spec.start_cost.0 as f64) / 1e6),
-                stopped: problem.add_binary_var(0.0),
-                above: problem.add_var(gain, (0.0, max - min)),
+                on: problem.binary(gain * min),
+                started: problem.binary(-(task.spec.start_cost.0 as f64) / 1e6),
+                stopped: problem.binary(0.0),
+                above: problem.up_to(max - min, gain),
             }
         })
         .collect();
@@ -124,12 +117,12 @@ fn add(problem: &mut Problem, task: &Task<'_>) -> Vec<Step> {
         let energy = || within.iter().flat_map(|s| [(s.on, min * hours), (s.above, hours)]);
         let mwh = |e: headgate_core::units::Energy| e.0 as f64 / 3.6e9;
         match quota.limit {
-            Limit::EnergyAtLeast(e) => problem.add_constraint(energy(), ComparisonOp::Ge, mwh(e)),
-            Limit::EnergyAtMost(e) => problem.add_constraint(energy(), ComparisonOp::Le, mwh(e)),
+            Limit::EnergyAtLeast(e) => problem.row(energy(), ComparisonOp::Ge, mwh(e)),
+            Limit::EnergyAtMost(e) => problem.row(energy(), ComparisonOp::Le, mwh(e)),
             Limit::OffAtMost(span) => {
                 let on = within.len() as f64 - (span.0 / task.lattice.step().0) as f64;
                 let sum = within.iter().map(|s| (s.on, 1.0));
-                problem.add_constraint(sum, ComparisonOp::Ge, on);
+                problem.row(sum, ComparisonOp::Ge, on);
             }
         }
     }
@@ -140,7 +133,7 @@ fn by_step(ramp: Option<Ramp>, step: Span, most: f64) -> f64 {
     ramp.map_or(most, |r| mw(r.power) * step.0 as f64 / r.per.0 as f64).min(most)
 }
 
-fn physics(problem: &mut Problem, task: &Task<'_>, steps: &[Step]) {
+fn physics(problem: &mut Program, task: &Task<'_>, steps: &[Step]) {
     use ComparisonOp::{Eq, Le};
     let (range, spec) = (mw(task.spec.max) - mw(task.spec.min), task.spec);
     let step = task.lattice.step();
@@ -148,10 +141,10 @@ fn physics(problem: &mut Problem, task: &Task<'_>, steps: &[Step]) {
     let below = mw(spec.max) - mw(spec.start_at);
     let (min_off, min_on) = task.lattice.dwell();
     for (t, now) in steps.iter().enumerate() {
-        problem.add_constraint([(now.above, 1.0), (now.on, -range), (now.started, below)], Le, 0.0);
+        problem.row([(now.above, 1.0), (now.on, -range), (now.started, below)], Le, 0.0);
         if t > 0 {
             let before = &steps[t - 1];
-            problem.add_constraint(
+            problem.row(
                 [(now.on, 1.0), (before.on, -1.0), (now.started, -1.0), (now.stopped, 1.0)],
                 Eq,
                 0.0,
@@ -159,7 +152,7 @@ fn physics(problem: &mut Problem, task: &Task<'_>, steps: &[Step]) {
             // In the step of a start only `start_at` counts.
             if up < range {
                 let free = range - below;
-                problem.add_constraint(
+                problem.row(
                     [
                         (now.above, 1.0),
                         (before.above, -1.0),
@@ -171,27 +164,27 @@ fn physics(problem: &mut Problem, task: &Task<'_>, steps: &[Step]) {
                 );
             }
             if down < range {
-                problem.add_constraint([(before.above, 1.0), (now.above, -1.0)], Le, down);
+                problem.row([(before.above, 1.0), (now.above, -1.0)], Le, down);
             }
         }
         let last = |n: u16| &steps[(t + 1).saturating_sub(usize::from(n))..=t];
         let mut on: Vec<_> = last(min_on).iter().map(|s| (s.started, 1.0)).collect();
         on.push((now.on, -1.0));
-        problem.add_constraint(on, Le, 0.0);
+        problem.row(on, Le, 0.0);
         let mut off: Vec<_> = last(min_off).iter().map(|s| (s.stopped, 1.0)).collect();
         off.push((now.on, 1.0));
-        problem.add_constraint(off, Le, 1.0);
+        problem.row(off, Le, 1.0);
     }
     let Some(most) = spec.starts_per_day else { return };
     let day = |t: usize| (task.begin + Span(step.0 * t as i64)).day();
     for first in day(0)..=day(steps.len() - 1) {
         let starts = steps.iter().enumerate().filter(|(t, _)| day(*t) == first);
-        problem.add_constraint(starts.map(|(_, s)| (s.started, 1.0)), Le, f64::from(most));
+        problem.row(starts.map(|(_, s)| (s.started, 1.0)), Le, f64::from(most));
     }
 }
 
 /// What the unit did before the first step.
-fn past(problem: &mut Problem, task: &Task<'_>, steps: &[Step]) {
+fn past(problem: &mut Program, task: &Task<'_>, steps: &[Step]) {
     use ComparisonOp::{Eq, Le};
     let Origin::At { state, starts } = task.from else { panic!("the oracle begins in a state") };
     assert_eq!(starts, 0, "the oracle counts no starts before the plan");
@@ -200,10 +193,10 @@ fn past(problem: &mut Problem, task: &Task<'_>, steps: &[Step]) {
     let was = task.lattice.level(state);
     let first = &steps[0];
     let on = if was.is_some() { 1.0 } else { 0.0 };
-    problem.add_constraint([(first.on, 1.0), (first.started, -1.0), (first.stopped, 1.0)], Eq, on);
+    problem.row([(first.on, 1.0), (first.started, -1.0), (first.stopped, 1.0)], Eq, on);
     let (held, left) = if was.is_some() { (1.0, min_on) } else { (0.0, min_off) };
     for now in steps.iter().take(usize::from(left.saturating_sub(gone))) {
-        problem.add_constraint([(now.on, 1.0)], Eq, held);
+        problem.row([(now.on, 1.0)], Eq, held);
     }
     let Some(level) = was else { return };
     let range = mw(task.spec.max) - mw(task.spec.min);
@@ -211,6 +204,6 @@ fn past(problem: &mut Problem, task: &Task<'_>, steps: &[Step]) {
     let step = task.lattice.step();
     let up = by_step(task.spec.ramp_up, step, range);
     let down = by_step(task.spec.ramp_down, step, range);
-    problem.add_constraint([(first.above, 1.0)], Le, above + up);
-    problem.add_constraint([(first.above, -1.0)], Le, down - above);
+    problem.row([(first.above, 1.0)], Le, above + up);
+    problem.row([(first.above, -1.0)], Le, down - above);
 }
