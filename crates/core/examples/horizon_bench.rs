@@ -9,6 +9,8 @@
 
 #[path = "../tests/horizon/oracle.rs"]
 mod oracle;
+#[path = "../tests/horizon/program.rs"]
+mod program;
 
 use headgate_core::horizon::exact::{Ahead, Origin, Planner};
 use headgate_core::horizon::quota::{self, Limit, Quota};
