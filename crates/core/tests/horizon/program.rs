@@ -70,6 +70,7 @@ impl Program {
         best
     }
 
+    #[expect(clippy::disallowed_methods, reason = "by hand, for another solver to read")]
     fn keep(&self, folder: &Path, best: Option<f64>) {
         let found = best.map_or("none".into(), |b| format!("{b}"));
         let text = format!("\\ best {found}\n{}", self.text());
