@@ -216,6 +216,13 @@ impl FeedBook {
         row.interval.contains(at).then_some(row)
     }
 
+    /// The day-ahead rows in which the moments from `from` to `to` can lie, in time order: the last
+    /// that begins at or before `from`, and those that begin until `to`.
+    pub fn day_ahead_between(&self, from: Time, to: Time) -> impl Iterator<Item = &PriceRow> {
+        let first = self.day_ahead.range(..=from).next_back().map_or(from, |(start, _)| *start);
+        self.day_ahead.range(first..=to.max(first)).map(|(_, row)| row)
+    }
+
     /// The published settlement price of an interval that starts at `start`.
     #[must_use]
     pub fn settled(&self, start: Time) -> Option<PriceRow> {

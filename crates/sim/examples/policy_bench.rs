@@ -12,6 +12,7 @@
 
 use headgate_core::horizon::advise::Adviser;
 use headgate_core::horizon::exact::Planner;
+use headgate_core::horizon::features::Eyes;
 use headgate_core::horizon::path;
 use headgate_core::horizon::rolling;
 use headgate_core::horizon::unit::{UnitSpec, UnitState};
@@ -56,8 +57,10 @@ fn main() {
     let adviser = Adviser::new(model).expect("a model that was just trained is whole");
     let year = Year { tape: &all, span: span(LEARNED, DECIDED), spec };
     let mut planner = Planner::new(&spec, QUARTER).expect("the common task has a lattice");
-    let mut table =
-        |book: &FeedBook, unit: &UnitState, now: Time| adviser.decide(unit, book, now, VALUE).power;
+    let mut eyes = Eyes::default();
+    let mut table = |book: &FeedBook, unit: &UnitState, now: Time| {
+        adviser.decide_with(&mut eyes, unit, book, now, VALUE).power
+    };
     let mut rolls = |book: &FeedBook, unit: &UnitState, now: Time| {
         let Some(path) = path::expected(book, now, QUARTER, QUARTER, AHEAD) else {
             return unit.power;

@@ -7,6 +7,7 @@ use crate::event::CohortModel;
 use crate::fleet::{CohortId, Level};
 use crate::horizon::advise::{Advice, Adviser, Way};
 use crate::horizon::exact::Planner;
+use crate::horizon::features::Eyes;
 use crate::horizon::path;
 use crate::horizon::rolling;
 use crate::horizon::unit::UnitState;
@@ -54,9 +55,13 @@ pub(super) struct Ahead {
     asleep: Option<Said>,
 }
 
-/// Planners of the units that have no model: no state, only buffers used again.
+/// Planners of the units that have no model, and the eyes of the cohorts that have one: no state,
+/// only what is used again.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Planners(BTreeMap<CohortId, Planner>);
+pub(super) struct Planners {
+    plans: BTreeMap<CohortId, Planner>,
+    eyes: BTreeMap<CohortId, Box<Eyes>>,
+}
 
 impl PartialEq for Planners {
     fn eq(&self, _: &Self) -> bool {
@@ -120,7 +125,8 @@ impl Engine {
         match (unit, adviser) {
             (Some(unit), Some(adviser)) => {
                 let state = self.unit_state(unit);
-                let advice = adviser.decide(&state, &self.known, at.now, value);
+                let eyes = self.planners.eyes.entry(id).or_default();
+                let advice = adviser.decide_with(eyes, &state, &self.known, at.now, value);
                 Some(one(site, cohort, &state, advice.power, Said::from(&advice)))
             }
             (Some(unit), None) => self.planned(site, cohort, unit, value, at.now, path),
@@ -147,7 +153,7 @@ impl Engine {
         let path = path.as_ref()?;
         let state = self.unit_state(unit);
         let spec = &self.units[unit].spec;
-        let planner = self.planners.0.entry(spec.cohort).or_insert_with(|| {
+        let planner = self.planners.plans.entry(spec.cohort).or_insert_with(|| {
             Planner::new(spec, step).expect("a unit was put on its lattice before")
         });
         // Nothing bounds the states of these plans, so there always is one.
@@ -159,7 +165,7 @@ impl Engine {
 
     /// Machines that are free to: one that runs, and one that sleeps. Whether it runs looks
     /// ahead; at which level it does is a matter of the price alone.
-    fn machines(&self, adviser: &Adviser, cohort: usize, value: Price, at: AtPrice) -> Ahead {
+    fn machines(&mut self, adviser: &Adviser, cohort: usize, value: Price, at: AtPrice) -> Ahead {
         let free = |power: Power| UnitState {
             power,
             switched_at: Time::MIN,
@@ -167,7 +173,9 @@ impl Engine {
             starts: 0,
             start_day: 0,
         };
-        let ask = |power| adviser.decide(&free(power), &self.known, at.now, value);
+        let id = CohortId(u16::try_from(cohort).expect("COHORTS_MAX fits 16 bits"));
+        let eyes = self.planners.eyes.entry(id).or_default();
+        let mut ask = |power| adviser.decide_with(eyes, &free(power), &self.known, at.now, value);
         let (awake, asleep) = (ask(adviser.model().unit.max), ask(Power::ZERO));
         let steps = self.stairs.as_ref().map_or(&[][..], |s| &s.by_cohort[cohort]);
         let worth = steps.iter().take_while(|s| s.breakeven > at.price).last();

@@ -9,8 +9,9 @@
 //! say so far, so energy used earlier in it is sunk and what it will cost is in every score
 //! alike. At each run the choice is made anew.
 
-use super::features::{Knowledge, Seen, View};
-use super::model::{Lookup, Model, ModelError};
+use super::features::{Eyes, Knowledge, Seen, View};
+use super::lookup::{AnchorSet, Sizes, Worths};
+use super::model::{Model, ModelError};
 use super::unit::{Lattice, StateId, UnitState};
 use crate::market::FeedBook;
 use crate::time::{Span, Time};
@@ -63,6 +64,8 @@ pub struct Adviser {
     model: Model,
     lattice: Lattice,
     mixtures: Vec<Vec<(usize, i64)>>,
+    /// Those of each table.
+    sizes: Vec<Sizes>,
 }
 
 impl TryFrom<Model> for Adviser {
@@ -88,7 +91,8 @@ impl Adviser {
         let lattice = model.check()?;
         let all = (0..lattice.states()).map(|s| StateId(u16::try_from(s).expect("states fit")));
         let mixtures = all.map(|s| model.anchors.mixture(&lattice, s)).collect();
-        Ok(Self { model, lattice, mixtures })
+        let sizes = model.tables.iter().map(Sizes::of).collect();
+        Ok(Self { model, lattice, mixtures, sizes })
     }
 
     /// The model.
@@ -122,16 +126,33 @@ impl Adviser {
     /// at a tie the lower one.
     #[must_use]
     pub fn decide(&self, unit: &UnitState, book: &FeedBook, now: Time, value: Price) -> Advice {
+        self.decide_with(&mut Eyes::default(), unit, book, now, value)
+    }
+
+    /// As [`Self::decide`], the sooner the more of the prices these eyes have seen before.
+    #[must_use]
+    pub fn decide_with(
+        &self,
+        eyes: &mut Eyes,
+        unit: &UnitState,
+        book: &FeedBook,
+        now: Time,
+        value: Price,
+    ) -> Advice {
         let view = self.view(book, now, value);
         let options = self.options(unit, now);
-        let seen = view.see();
-        let table = seen.as_ref().and_then(|s| self.model.table(s.knowledge));
-        match (&seen, table) {
-            (Some(seen), Some(table)) => {
-                self.best(&options, seen, value, &Lookup::new(table, &seen.features))
-            }
-            _ => self.without(&options, &view, seen.as_ref()),
+        let Some(seen) = view.see_with(eyes) else { return self.without(&options, &view, None) };
+        let mut tables = self.model.tables.iter().zip(&self.sizes);
+        let table = tables.find(|(t, _)| t.knowledge == seen.knowledge);
+        let Some((table, sizes)) = table else {
+            return self.without(&options, &view, Some(&seen));
+        };
+        let mut anchors = AnchorSet::default();
+        for (state, _) in &options.states {
+            anchors.add(&self.mixtures[state.index()]);
         }
+        let worths = Worths::of(table, sizes, &seen.features, anchors);
+        self.best(&options, &seen, value, &worths)
     }
 
     /// The states the running step can end in, the lowest first, each with whether it takes a
@@ -172,7 +193,7 @@ impl Adviser {
         out
     }
 
-    fn best(&self, options: &Options, seen: &Seen, value: Price, lookup: &Lookup<'_>) -> Advice {
+    fn best(&self, options: &Options, seen: &Seen, value: Price, worths: &Worths) -> Advice {
         let per_interval = self.model.settle_step.0 / self.model.step.0;
         let per_interval = u8::try_from(per_interval).expect("checked when it was made ready");
         let steps = i64::from(seen.knowledge.steps_left(per_interval));
@@ -180,7 +201,7 @@ impl Adviser {
         let mut second = None;
         let (mut off, mut on): (Option<Money>, Option<(Money, StateId)>) = (None, None);
         for (state, start) in &options.states {
-            let score = self.score(*state, *start, value - seen.estimate, steps, lookup);
+            let score = self.score(*state, *start, value - seen.estimate, steps, worths);
             if self.lattice.level(*state).is_none() {
                 off = Some(score);
             } else if on.is_none_or(|(s, _)| score > s) {
@@ -219,11 +240,11 @@ impl Adviser {
         start: bool,
         gain: Price,
         steps: i64,
-        lookup: &Lookup<'_>,
+        worths: &Worths,
     ) -> Money {
         let now = gain.of(self.lattice.energy(state)).times(steps);
         let cost = if start { self.model.unit.start_cost } else { Money::ZERO };
-        now - cost + lookup.worth(&self.mixtures[state.index()])
+        now - cost + worths.mixed(&self.mixtures[state.index()])
     }
 
     /// Where no table fits: hold while the next run is due, else two thresholds on the newest

@@ -10,6 +10,7 @@ pub mod advise;
 pub mod asinh;
 pub mod exact;
 pub mod features;
+mod lookup;
 pub mod model;
 pub mod path;
 pub mod quota;

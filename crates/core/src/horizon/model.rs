@@ -5,12 +5,12 @@
 //! piecewise linear functions of one feature each, and of products of such a function of one
 //! feature with another feature; between anchors it is interpolated.
 
-use super::features::{FEATURE_BITS, Features, Knowledge};
+use super::features::Knowledge;
+use super::lookup::WEIGHT_BITS;
 use super::unit::{Lattice, LatticeError, StateId, UnitSpec};
 use crate::market::SettlementPoint;
-use crate::number::to_i64;
 use crate::time::{Interval, Span, Time};
-use crate::units::{Money, Price};
+use crate::units::Price;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -26,8 +26,6 @@ pub const KNOTS_MAX: usize = 16;
 const COEFFICIENT_MAX: i64 = 1_000_000_000_000_000;
 /// Farthest local time is from UTC.
 const OFFSET_MAX: Span = Span::hours(26);
-/// Fractional bits of an interpolation weight.
-const WEIGHT_BITS: u32 = 16;
 
 /// A piecewise linear function of a feature, one for each anchor, alone or times another feature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -272,57 +270,5 @@ impl Term {
             && self.knots.windows(2).all(|w| w[0] < w[1])
             && self.pieces.len() == (self.knots.len() + 1) * states
             && self.pieces.iter().all(|(a, b)| a.abs().max(b.abs()) <= COEFFICIENT_MAX)
-    }
-}
-
-/// A table looked up at one decision's features: what remains is one sum an anchor.
-#[derive(Debug)]
-pub struct Lookup<'a> {
-    table: &'a Table,
-    /// For each term: its piece, the way into it, and what it is multiplied by.
-    at: [(u32, i32, i32); TERMS_MAX],
-    states: usize,
-}
-
-impl<'a> Lookup<'a> {
-    /// Finds each term's piece.
-    #[must_use]
-    pub fn new(table: &'a Table, features: &Features) -> Self {
-        let states = table.constant.len();
-        let mut at = [(0, 0, 0); TERMS_MAX];
-        for (slot, term) in at.iter_mut().zip(&table.terms) {
-            let x = features[usize::from(term.of)];
-            let piece = term.knots.iter().take_while(|k| **k <= x).count();
-            let from = term.knots[piece.saturating_sub(1)];
-            let times = term.times.map_or(1 << FEATURE_BITS, |i| features[usize::from(i)]);
-            let first = u32::try_from(piece * states).expect("KNOTS_MAX and ANCHORS_MAX fit");
-            *slot = (first, x - from, times);
-        }
-        Self { table, at, states }
-    }
-
-    /// Worth of an anchor relative to full power.
-    #[must_use]
-    pub fn anchor(&self, i: usize) -> i64 {
-        debug_assert!(i < self.states, "an anchor of the table");
-        let mut sum = self.table.constant[i];
-        for (term, (first, into, times)) in self.table.terms.iter().zip(&self.at) {
-            let (base, slope) = term.pieces[*first as usize + i];
-            let here = base + ((i128::from(slope) * i128::from(*into)) >> FEATURE_BITS) as i64;
-            sum += if term.times.is_some() {
-                ((i128::from(here) * i128::from(*times)) >> FEATURE_BITS) as i64
-            } else {
-                here
-            };
-        }
-        sum
-    }
-
-    /// Worth of a mixture of anchors.
-    #[must_use]
-    pub fn worth(&self, mixture: &[(usize, i64)]) -> Money {
-        let sum: i128 =
-            mixture.iter().map(|(i, w)| i128::from(self.anchor(*i)) * i128::from(*w)).sum();
-        Money(to_i64(sum >> WEIGHT_BITS))
     }
 }

@@ -3,7 +3,7 @@
 use headgate_core::horizon::features::Feature;
 
 const DOC: &str = include_str!("../../../../docs/model.md");
-const CODE: &str = include_str!("../../src/horizon/features.rs");
+const CODE: &str = include_str!("../../src/horizon/features/mod.rs");
 
 #[test]
 fn the_table_of_features_is_that_of_the_code() {

@@ -1,7 +1,7 @@
 //! A tape as the rows of a regression: what was known at each step, and what it settled at.
 
 use crate::backtest::Tape;
-use headgate_core::horizon::features::{Knowledge, Seen, View};
+use headgate_core::horizon::features::{Eyes, Knowledge, Seen, View};
 use headgate_core::market::{FeedBook, PriceKind};
 use headgate_core::time::{Interval, Span, Time};
 use headgate_core::units::Price;
@@ -47,7 +47,7 @@ pub fn steps(tape: &Tape, span: Interval, look: &Look<'_>) -> Steps {
     let step = tape.step;
     let count = usize::try_from(span.length().0 / step.0).unwrap_or(0);
     let mut seen: Vec<Option<Seen>> = vec![None; count];
-    let mut book = FeedBook::default();
+    let (mut book, mut eyes) = (FeedBook::default(), Eyes::default());
     // What is told at one moment is seen together, in whatever order it is listed.
     for together in tape.told.chunk_by(|a, b| a.at == b.at) {
         let told = &together[0];
@@ -72,7 +72,7 @@ pub fn steps(tape: &Tape, span: Interval, look: &Look<'_>) -> Steps {
             settle_step: tape.settle_step,
             offset: look.offset(told.at),
         };
-        *slot = view.see().filter(|s| s.knowledge != Knowledge::Stale);
+        *slot = view.see_with(&mut eyes).filter(|s| s.knowledge != Knowledge::Stale);
     }
     let mut settled = Vec::with_capacity(count);
     let mut rows = tape.settled.iter().peekable();
