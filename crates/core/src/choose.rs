@@ -83,7 +83,6 @@ pub fn stocks(site: &Site, roster: &Roster, now: Time) -> Vec<Stock> {
 /// One thing that can be bought with power: some machines of a cohort, one step up, or from
 /// sleep straight to the level they are wished at.
 struct Lot {
-    tier: Tier,
     /// Its break-even, or the mean one of the steps it takes at once.
     value: Price,
     cohort: usize,
@@ -106,6 +105,9 @@ enum Tier {
     RaiseBeyondWish,
     WakeBeyondWish,
 }
+
+/// How many there are of [`Tier`].
+const TIERS: usize = Tier::WakeBeyondWish as usize + 1;
 
 /// What bounds an allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,15 +183,19 @@ fn lots(
     stocks: &[Stock],
     wishes: &[Wish],
     beyond_wish: bool,
-) -> Vec<Lot> {
-    let mut lots = Vec::new();
+) -> impl Iterator<Item = Lot> {
+    let mut tiers: [Vec<Lot>; TIERS] = Default::default();
     let asked = |tier| beyond_wish || tier < Tier::KeepBeyondWish;
     for seg in &stairs.segments {
         let (c, stock, wish) = (seg.cohort, stocks[seg.cohort], wishes[seg.cohort]);
         let mut push = |tier, machines| {
             if machines > 0 && asked(tier) {
                 let (value, from, to) = (seg.breakeven, seg.from, seg.to);
-                lots.push(Lot { tier, value, cohort: c, from, to, machines, starts: false });
+                let lots = &mut tiers[tier as usize];
+                if lots.is_empty() {
+                    lots.reserve(stairs.segments.len());
+                }
+                lots.push(Lot { value, cohort: c, from, to, machines, starts: false });
             }
         };
         let wished = seg.to <= wish.awake;
@@ -208,16 +214,21 @@ fn lots(
     }
     for (cohort, (stock, wish)) in stocks.iter().zip(wishes).enumerate() {
         let lot = wake_lot(stairs, cohort, stock, wish);
-        lots.extend(lot.filter(|lot| asked(lot.tier)));
+        if let Some((tier, lot)) = lot.filter(|(tier, _)| asked(*tier)) {
+            tiers[tier as usize].push(lot);
+        }
     }
-    // The sort is stable: within a tier and a value the staircase's own order stands.
-    lots.sort_by_key(|l| (l.tier, -l.value.0));
-    lots
+    // The sort is stable: within a tier and a value the staircase's own order stands. What came
+    // of the staircase is in order already, and a tier that is not reached is not sorted.
+    tiers.into_iter().flat_map(|mut lots| {
+        lots.sort_by_key(|l| -l.value.0);
+        lots
+    })
 }
 
 /// The sleeping machines of a cohort, woken straight to the level they are wished at, or to the
 /// first one where only a limit wants them.
-fn wake_lot(stairs: &Staircase, cohort: usize, stock: &Stock, wish: &Wish) -> Option<Lot> {
+fn wake_lot(stairs: &Staircase, cohort: usize, stock: &Stock, wish: &Wish) -> Option<(Tier, Lot)> {
     if stock.asleep == 0 {
         return None;
     }
@@ -233,7 +244,7 @@ fn wake_lot(stairs: &Staircase, cohort: usize, stock: &Stock, wish: &Wish) -> Op
     let value = Price(to_i64(div_half_even(worth, power.max(1))));
     let tier = if wished { Tier::Wake } else { Tier::WakeBeyondWish };
     let (from, machines) = (Level::SLEEP, stock.asleep);
-    Some(Lot { tier, value, cohort, from, to, machines, starts: true })
+    Some((tier, Lot { value, cohort, from, to, machines, starts: true }))
 }
 
 /// Picks the machines: the least efficient go down first, then the longest running, then the

@@ -174,6 +174,7 @@ impl Roster {
 
     /// Power a machine of a cohort is expected to draw at a level, by what its kind has shown.
     #[must_use]
+    #[inline]
     pub fn power(&self, cohort: usize, level: Level) -> Power {
         let nominal = self.nominal[cohort][level.index()];
         let bias_ppm = self.tallies[cohort].bias_ppm;

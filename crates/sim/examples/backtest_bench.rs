@@ -1,5 +1,5 @@
 //! How many site-years a second one core lives through: the full engine over blocks of load on
-//! five-minute steps. `cargo run --release --example backtest_bench -- [BLOCKS] [DAYS]`.
+//! five-minute steps. `cargo run --release --example backtest_bench -- [BLOCKS] [DAYS] [POLICY]`.
 
 #![expect(clippy::disallowed_methods, reason = "a bench measures wall time")]
 
@@ -14,6 +14,7 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let count: u16 = args.next().and_then(|a| a.parse().ok()).unwrap_or(10);
     let days: usize = args.next().and_then(|a| a.parse().ok()).unwrap_or(365);
+    let only = args.next();
     let mut rng = SplitMix::new(1);
     let mut price = 30_000_000i64;
     let prices: Vec<Price> = (0..days * 288)
@@ -30,7 +31,7 @@ fn main() {
         ("breakeven", PolicyRule::Breakeven),
         ("look_ahead", PolicyRule::LookAhead),
     ];
-    for (name, rule) in rules {
+    for (name, rule) in rules.into_iter().filter(|(n, _)| only.as_deref().is_none_or(|o| o == *n)) {
         let begun = std::time::Instant::now();
         let options = RunOptions::default();
         let run = run(&site, &units, &tape, Policy::Rule(rule), options, &mut |_, _| {});
