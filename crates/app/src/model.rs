@@ -210,6 +210,7 @@ mod tests {
                 look_ahead: false,
             },
             anchors: Anchors::of(&lattice),
+            worth_most: Money(4_000_000_000),
             tables: Vec::new(),
             band: Band { start_below: Price(-1_000_000), stop_above: Price(2_000_000) },
         };
@@ -346,6 +347,7 @@ mod tests {
             let read: Vec<u64> = (0..r.unsigned()).map(|_| r.unsigned()).collect();
             assert_eq!(read, list.iter().map(|n| u64::from(*n)).collect::<Vec<_>>());
         }
+        assert_eq!(r.signed(), m.worth_most.0);
         assert_eq!(r.unsigned(), 0, "no tables");
         assert_eq!([r.signed(), r.signed()], [m.band.start_below.0, m.band.stop_above.0]);
         assert_eq!(r.0, b"", "nothing is left");

@@ -198,6 +198,7 @@ pub fn show(value: i64, digits: u32, shown: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn check(text: &str, digits: u32, want: Result<i64, &str>) {
         let got = decimal(text, digits).map_err(|e| e.to_string());
@@ -224,7 +225,7 @@ mod tests {
         check("99999999999999999999", 6, Err("`99999999999999999999` is out of range"));
     }
 
-    proptest::proptest! {
+    proptest! {
         #[test]
         fn every_integer_survives_text(v in -10_000_000_000_000i64..10_000_000_000_000) {
             let text = show(v, 6, 6);

@@ -151,7 +151,7 @@ impl Adviser {
         for (state, _) in &options.states {
             anchors.add(&self.mixtures[state.index()]);
         }
-        let worths = Worths::of(table, sizes, &seen.features, anchors);
+        let worths = Worths::of(table, sizes, &seen.features, anchors, self.model.worth_most);
         self.best(&options, &seen, value, &worths)
     }
 

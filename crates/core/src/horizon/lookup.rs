@@ -133,12 +133,14 @@ impl<'a> Place<'a> {
 }
 
 impl Worths {
-    /// What a table says of anchors at a decision's features.
+    /// What a table says of anchors at a decision's features, no more than `most` either way:
+    /// beyond what it was fitted on a line goes on for ever, and says nothing.
     pub(super) fn of(
         table: &Table,
         sizes: &Sizes,
         features: &Features,
         anchors: AnchorSet,
+        most: Money,
     ) -> Self {
         let states = table.constant.len();
         let (list, count) = anchors.list();
@@ -158,7 +160,7 @@ impl Worths {
         }
         let mut worths = [0; ANCHORS_MAX];
         for (sum, i) in sums.iter().zip(list) {
-            worths[usize::from(*i)] = *sum;
+            worths[usize::from(*i)] = (*sum).clamp(-most.0, most.0);
         }
         Self(worths)
     }
@@ -195,7 +197,7 @@ mod tests {
 
     /// A table of three anchors; coefficients up to a bound.
     fn table(bound: i64) -> impl Strategy<Value = Table> {
-        let term = |knots: Vec<i32>| {
+        let term = move |knots: Vec<i32>| {
             let pieces = prop::collection::vec((-bound..=bound, -bound..=bound), 3 * 17);
             let feature = 0..FEATURES as u8;
             (feature.clone(), prop::option::of(feature), pieces).prop_map(
@@ -215,11 +217,12 @@ mod tests {
         })
     }
 
-    fn agrees(table: &Table, features: &Features, anchors: u64) {
-        let worths = Worths::of(table, &Sizes::of(table), features, AnchorSet(anchors));
+    fn agrees(table: &Table, features: &Features, anchors: u64, most: i64) {
+        let sizes = Sizes::of(table);
+        let worths = Worths::of(table, &sizes, features, AnchorSet(anchors), Money(most));
         for i in 0..3 {
             let asked = anchors >> i & 1 == 1;
-            let plain = if asked { plainly(table, features, i) } else { 0 };
+            let plain = if asked { plainly(table, features, i).clamp(-most, most) } else { 0 };
             assert_eq!(worths.0[i], plain, "anchor {i}");
         }
     }
@@ -230,9 +233,10 @@ mod tests {
             table in prop_oneof![table(1_000_000), table(1_000_000_000_000)],
             features in prop::array::uniform32(-200_000i32..200_000),
             anchors in 0u64..8,
+            most in prop_oneof![Just(i64::MAX), 1i64..1_000_000_000],
         ) {
             let features = std::array::from_fn(|i| features[i % 32] ^ i as i32);
-            agrees(&table, &features, anchors);
+            agrees(&table, &features, anchors, most);
         }
 
         /// At the bounds of what a model may say 128 bits are needed, and taken.
@@ -243,7 +247,7 @@ mod tests {
             anchors in 0u64..8,
         ) {
             let features = std::array::from_fn(|i| feature - 100 * i as i32);
-            agrees(&table, &features, anchors);
+            agrees(&table, &features, anchors, i64::MAX);
         }
     }
 }

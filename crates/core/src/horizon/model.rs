@@ -10,7 +10,7 @@ use super::lookup::WEIGHT_BITS;
 use super::unit::{Lattice, LatticeError, StateId, UnitSpec};
 use crate::market::SettlementPoint;
 use crate::time::{Interval, Span, Time};
-use crate::units::Price;
+use crate::units::{Money, Price};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -108,6 +108,8 @@ pub struct Model {
     pub trained: Trained,
     /// States whose worth is told.
     pub anchors: Anchors,
+    /// No worth it was fitted on was more, either way; none that it tells is.
+    pub worth_most: Money,
     /// Worth by kind of knowledge.
     pub tables: Vec<Table>,
     /// What to do where no table fits what is known.
@@ -229,6 +231,7 @@ impl Model {
         let steps = self.settle_step.0 > 0 && self.settle_step.0 % self.step.0 == 0;
         part(steps && self.settle_step.0 / self.step.0 <= 255, "step")?;
         part(self.scale.0 > 0, "scale")?;
+        part((1..=COEFFICIENT_MAX).contains(&self.worth_most.0), "largest worth")?;
         part(self.offsets.windows(2).all(|w| w[0].0 < w[1].0), "list of time zone offsets")?;
         let far = |(_, offset): &(Time, Span)| offset.0.abs() > OFFSET_MAX.0;
         part(!self.offsets.iter().any(far), "list of time zone offsets")?;

@@ -142,6 +142,11 @@ impl Fit<'_> {
         self.spec.max.0 as f64 / 1e6 * self.scale
     }
 
+    /// Largest difference of worth that is fitted.
+    pub fn clip(&self) -> f64 {
+        (self.settings.clip * self.hour()).max(2.0 * self.spec.start_cost.0 as f64 / 1e6)
+    }
+
     /// Fits.
     pub fn run(&self) -> Vec<Fitted> {
         let moves = Moves::of(self.lattice, self.spec);
@@ -232,8 +237,7 @@ impl Fit<'_> {
     fn targets(&self, moves: &Moves, groups: &[Group], round: usize) -> Vec<Vec<f32>> {
         let anchors = self.anchors.states(self.lattice);
         let a = anchors.len();
-        let clip =
-            (self.settings.clip * self.hour()).max(2.0 * self.spec.start_cost.0 as f64 / 1e6);
+        let clip = self.clip();
         let all = (0..self.lattice.states()).map(|i| StateId(u16::try_from(i).unwrap_or(0)));
         let mixtures: Vec<_> = all.map(|s| self.anchors.mixture(self.lattice, s)).collect();
         let mut out = Vec::new();
@@ -302,7 +306,7 @@ impl Fit<'_> {
             group.columns.at_knots(&factor.solve(&sums, a), a, scale)
         };
         let values: Vec<Vec<f64>> = (0..=folds).map(fitted).collect();
-        let mut to = vec![0.0; a];
+        let (mut to, clip) = (vec![0.0; a], self.clip());
         for (r, at) in group.rows.iter().enumerate() {
             group.columns.row(self.features(at), &mut row);
             let values = &values[at.2];
@@ -314,7 +318,7 @@ impl Fit<'_> {
                 }
             }
             let worth = &mut group.worth[r * a..(r + 1) * a];
-            worth.iter_mut().zip(&to).for_each(|(w, v)| *w = *v as f32);
+            worth.iter_mut().zip(&to).for_each(|(w, v)| *w = v.clamp(-clip, clip) as f32);
         }
         group.keep(values.into_iter().next_back().unwrap_or_default());
     }

@@ -20,7 +20,7 @@ use headgate_core::horizon::model::{Anchors, MODEL_VERSION, Model, Trained};
 use headgate_core::horizon::unit::{Lattice, LatticeError, UnitSpec};
 use headgate_core::market::PriceKind;
 use headgate_core::time::{Interval, Span, Time};
-use headgate_core::units::Price;
+use headgate_core::units::{Money, Price};
 
 /// What is trained.
 #[derive(Debug, Clone)]
@@ -121,6 +121,7 @@ pub fn train(tapes: &[Tape], order: &Order) -> Result<Model, TrainError> {
             day_ahead: told(PriceKind::DayAhead),
             look_ahead: told(PriceKind::LookAhead),
         },
+        worth_most: Money((fit.clip() * 1e6).round() as i64),
         tables: fitted.iter().map(|f| quantise::table(f, anchors.count())).collect(),
         band: band::fit(&steps, &lattice, &moves, value, far, order.settings.band_late),
         anchors,
