@@ -34,6 +34,8 @@ pub const TIMES: [Feature; 4] =
     [Feature::AheadNext, Feature::Hour, Feature::Quarter, Feature::RecentMax];
 /// Knots of a function.
 const KNOTS: usize = 9;
+/// Share of all rows beyond the first knot, and beyond the last.
+const TAIL: f64 = 0.003;
 
 /// A row by its columns that are not zero: index of the first of two, and both values.
 pub type Sparse = Vec<(usize, f64, f64)>;
@@ -69,7 +71,8 @@ impl Columns {
     pub fn row(&self, x: &Features, row: &mut Sparse) {
         row.clear();
         for s in &self.splines {
-            let v = x[s.of];
+            // Beyond the knots nothing was learned: as at the last one.
+            let v = x[s.of].clamp(s.knots[0], s.knots[s.knots.len() - 1]);
             let last = s.knots.len() - 2;
             let piece = s.knots[1..=last].iter().take_while(|k| **k <= v).count();
             let (low, high) = (s.knots[piece], s.knots[piece + 1]);
@@ -190,7 +193,7 @@ fn quantiles(sample: &[(&Features, f64)], f: usize) -> Vec<i32> {
     let mut sorted: Vec<(i32, f64)> = sample.iter().map(|(x, w)| (x[f], *w)).collect();
     sorted.sort_unstable_by_key(|(x, _)| *x);
     let all: f64 = sorted.iter().map(|(_, w)| w).sum();
-    let share = |k: usize| 0.01 + 0.98 * k as f64 / (KNOTS - 1) as f64;
+    let share = |k: usize| TAIL + (1.0 - 2.0 * TAIL) * k as f64 / (KNOTS - 1) as f64;
     let (mut knots, mut sum) = (Vec::with_capacity(KNOTS), 0.0);
     for (x, w) in sorted {
         sum += w;

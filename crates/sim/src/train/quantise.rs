@@ -26,12 +26,14 @@ fn term(s: &Spline, at: impl Fn(usize, usize) -> f64, anchors: usize) -> Term {
     let last = s.knots.len() - 1;
     let mut pieces = Vec::with_capacity((last + 2) * anchors);
     for piece in 0..=last + 1 {
-        // Below the first knot and above the last one the piece beside goes on.
+        // Below the first knot and above the last one it stays as it is there.
+        let outside = piece == 0 || piece == last + 1;
         let from = piece.saturating_sub(1);
         let slope_from = from.min(last - 1);
         let width = f64::from(s.knots[slope_from + 1] - s.knots[slope_from]) / f64::from(UNIT);
         for a in 0..anchors {
             let slope = (at(slope_from + 1, a) - at(slope_from, a)) / width;
+            let slope = if outside { 0.0 } else { slope };
             pieces.push((micro(at(from, a)), micro(slope)));
         }
     }
