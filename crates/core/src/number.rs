@@ -242,9 +242,9 @@ mod tests {
         /// Divided by hand it is as the machine divides 128 bits.
         #[test]
         fn long_division_is_division(
-            n in any::<i128>(),
+            n in proptest::num::i128::ANY,
             narrower in 0u32..80,
-            d in prop_oneof![1i64..1_000_000, 1i64..1 << 43, 1i64..i64::MAX],
+            d in proptest::prop_oneof![1i64..1_000_000, 1i64..1 << 43, 1i64..i64::MAX],
         ) {
             let (n, d) = (n >> narrower, i128::from(d));
             assert_eq!(divided(n, d), (n.div_euclid(d), n.rem_euclid(d)));

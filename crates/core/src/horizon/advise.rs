@@ -10,8 +10,8 @@
 //! alike. At each run the choice is made anew.
 
 use super::features::{Eyes, Knowledge, Seen, View};
-use super::lookup::{AnchorSet, Sizes, Worths};
-use super::model::{Model, ModelError};
+use super::lookup::{self, AnchorSet, Ready, Worths};
+use super::model::{Model, ModelError, Table};
 use super::unit::{Lattice, StateId, UnitState};
 use crate::market::FeedBook;
 use crate::time::{Span, Time};
@@ -63,9 +63,10 @@ pub struct Advice {
 pub struct Adviser {
     model: Model,
     lattice: Lattice,
+    /// Each state as a mixture of anchors, by their places in the tables made ready.
     mixtures: Vec<Vec<(usize, i64)>>,
-    /// Those of each table.
-    sizes: Vec<Sizes>,
+    /// Each table, made ready.
+    tables: Vec<(Knowledge, Ready)>,
 }
 
 impl TryFrom<Model> for Adviser {
@@ -90,9 +91,13 @@ impl Adviser {
     pub fn new(model: Model) -> Result<Self, ModelError> {
         let lattice = model.check()?;
         let all = (0..lattice.states()).map(|s| StateId(u16::try_from(s).expect("states fit")));
-        let mixtures = all.map(|s| model.anchors.mixture(&lattice, s)).collect();
-        let sizes = model.tables.iter().map(Sizes::of).collect();
-        Ok(Self { model, lattice, mixtures, sizes })
+        let anchors = &model.anchors;
+        let placed = |(i, w): (usize, i64)| (lookup::place(anchors, i), w);
+        let mixture = |s| anchors.mixture(&lattice, s).into_iter().map(placed).collect();
+        let mixtures = all.map(mixture).collect();
+        let ready = |t: &Table| (t.knowledge, Ready::of(t, anchors, model.worth_most));
+        let tables = model.tables.iter().map(ready).collect();
+        Ok(Self { model, lattice, mixtures, tables })
     }
 
     /// The model.
@@ -142,16 +147,15 @@ impl Adviser {
         let view = self.view(book, now, value);
         let options = self.options(unit, now);
         let Some(seen) = view.see_with(eyes) else { return self.without(&options, &view, None) };
-        let mut tables = self.model.tables.iter().zip(&self.sizes);
-        let table = tables.find(|(t, _)| t.knowledge == seen.knowledge);
-        let Some((table, sizes)) = table else {
+        let table = self.tables.iter().find(|(knowledge, _)| *knowledge == seen.knowledge);
+        let Some((_, table)) = table else {
             return self.without(&options, &view, Some(&seen));
         };
         let mut anchors = AnchorSet::default();
         for (state, _) in &options.states {
             anchors.add(&self.mixtures[state.index()]);
         }
-        let worths = Worths::of(table, sizes, &seen.features, anchors, self.model.worth_most);
+        let worths = table.worths(&seen.features, anchors);
         self.best(&options, &seen, value, &worths)
     }
 

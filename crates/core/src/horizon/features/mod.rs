@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub const FEATURE_BITS: u32 = 12;
 /// One, as a feature.
 pub const UNIT: i32 = 1 << FEATURE_BITS;
+
 /// What is known of the running settlement interval when a decision is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Knowledge {

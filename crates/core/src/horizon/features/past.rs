@@ -25,7 +25,41 @@ pub(super) struct Past {
     now: i32,
     /// Settled or estimated prices of the intervals before it, without gaps.
     back: [i32; DAY_MAX],
+    /// Of each of them, the newest lowest, whether it is above the value.
+    above: u128,
+    /// How many of them are told or follow from what is; the others are as the last of these.
     known: usize,
+}
+
+/// Prices before the decision while they are gathered.
+struct Window {
+    back: [i32; DAY_MAX],
+    above: u128,
+    known: usize,
+    /// The last one, or now.
+    last: i32,
+    /// The interval that comes next: its start and number.
+    start: Time,
+    nth: i64,
+    step: Span,
+}
+
+impl Window {
+    fn until(view: &View<'_>, end: Time, now: i32) -> Self {
+        let step = view.settle_step;
+        let nth = end.0 / step.0 - 1;
+        Self { back: [0; DAY_MAX], above: 0, known: 0, last: now, start: end - step, nth, step }
+    }
+
+    #[inline]
+    fn push(&mut self, z: i32) {
+        self.back[self.known] = z;
+        self.above |= u128::from(z > 0) << self.known;
+        self.known += 1;
+        self.last = z;
+        self.start = self.start - self.step;
+        self.nth -= 1;
+    }
 }
 
 impl Past {
@@ -42,31 +76,30 @@ impl Past {
             Knowledge::Stale => return None,
         };
         let now = eyes.z(estimate);
-        let (mut last, mut known) = (now, 0);
-        let mut back = [0; DAY_MAX];
-        let mut rows = settled.iter().rev();
-        let mut row = rows.next();
-        let mut start = interval.start;
-        let mut nth = start.0 / view.settle_step.0;
-        for slot in &mut back {
-            start = start - view.settle_step;
-            nth = nth.wrapping_sub(1);
-            while row.is_some_and(|r| r.interval.start > start) {
-                row = rows.next();
+        let mut window = Window::until(view, interval.start, now);
+        let (older, newer) = settled.as_slices();
+        for row in newer.iter().rev().chain(older.iter().rev()) {
+            // Not posted yet, or lost: what its runs say, else as the one after it.
+            while row.interval.start < window.start && window.known < DAY_MAX {
+                let price = from_runs(view, window.start).map(|p| p + adder);
+                let z = price.map_or(window.last, |p| eyes.z(p));
+                window.push(z);
             }
-            match row.filter(|r| r.interval.start == start) {
-                Some(found) => (last, known) = (eyes.settled(nth, found.price), known + 1),
-                // Not posted yet, or lost: what its runs say.
-                None => match from_runs(view, start).map(|p| p + adder) {
-                    Some(price) => (last, known) = (eyes.z(price), known + 1),
-                    None if row.is_none() => break,
-                    None => known += 1,
-                },
+            if window.known == DAY_MAX {
+                break;
             }
-            *slot = last;
+            if row.interval.start == window.start {
+                window.push(eyes.settled(window.nth, row.price));
+            }
         }
+        while window.known < DAY_MAX {
+            let Some(price) = from_runs(view, window.start) else { break };
+            window.push(eyes.z(price + adder));
+        }
+        let Window { mut back, above, known, last, .. } = window;
         back[known..].fill(last);
-        Some(Self { estimate, interval, now, back, known })
+        let filled = if last > 0 { !0 << known } else { 0 };
+        Some(Self { estimate, interval, now, back, above: above | filled, known })
     }
 
     pub(super) fn prices(&self, set: &mut impl FnMut(Feature, i32)) {
@@ -83,17 +116,16 @@ impl Past {
         recent[1..].copy_from_slice(&b[..RECENT - 1]);
         set(Feature::RecentMax, recent.iter().copied().max().unwrap_or(0));
         set(Feature::RecentMin, recent[..8].iter().copied().min().unwrap_or(0));
-        set(Feature::RecentSpread, spread(&recent[..8]));
-        recent.sort_unstable();
-        set(Feature::RecentMedian, recent[RECENT / 2]);
-        let above = self.now > 0;
-        let since = b.iter().take(CROSSING_MAX).take_while(|z| (**z > 0) == above).count();
+        set(Feature::RecentSpread, spread(std::array::from_fn(|i| recent[i])));
+        set(Feature::RecentMedian, median(&recent));
+        let alike = if self.now > 0 { self.above } else { !self.above };
+        let since = (alike.trailing_ones() as usize).min(CROSSING_MAX);
         set(Feature::SinceCrossing, count(since));
-        let day = &b[..self.known.max(1)];
-        let over = day.iter().filter(|z| **z > 0).count();
-        set(Feature::DayAbove, count(over) / i32::try_from(day.len()).expect("DAY_MAX fits"));
-        let crossed = day.windows(2).filter(|w| (w[0] > 0) != (w[1] > 0)).count();
-        set(Feature::DayCrossings, count(crossed));
+        let day = self.known.max(1);
+        let over = (self.above & ((1 << day) - 1)).count_ones() as usize;
+        set(Feature::DayAbove, count(over) / i32::try_from(day).expect("DAY_MAX fits"));
+        let crossed = (self.above ^ (self.above >> 1)) & ((1 << (day - 1)) - 1);
+        set(Feature::DayCrossings, count(crossed.count_ones() as usize));
     }
 
     pub(super) fn runs(
@@ -257,11 +289,26 @@ fn settled_at<'a>(view: &View<'a>, t: Time) -> Option<&'a PriceRow> {
 }
 
 /// Mean distance from the mean.
-fn spread(z: &[i32]) -> i32 {
-    let n = i128::try_from(z.len().max(1)).expect("a length fits");
-    let sum: i128 = z.iter().map(|v| i128::from(*v)).sum();
-    let off: i128 = z.iter().map(|v| (i128::from(*v) * n - sum).abs()).sum();
-    i32::try_from(to_i64(div_half_even(off, n * n))).expect("it is below the largest")
+fn spread(z: [i32; 8]) -> i32 {
+    let n = z.len() as i64;
+    let sum: i64 = z.iter().map(|v| i64::from(*v)).sum();
+    let off: i64 = z.iter().map(|v| (i64::from(*v) * n - sum).abs()).sum();
+    let mean = div_half_even(i128::from(off), i128::from(n * n));
+    i32::try_from(to_i64(mean)).expect("it is below the largest")
+}
+
+/// The upper one of the two in the middle: the largest with no more than half of them below it.
+/// Counted, as that takes no branch that could be guessed wrong.
+fn median(z: &[i32; RECENT]) -> i32 {
+    let mut below = [0; RECENT];
+    for v in z {
+        for (below, w) in below.iter_mut().zip(z) {
+            *below += i32::from(v < w);
+        }
+    }
+    let half = RECENT as i32 / 2;
+    let low = z.iter().zip(&below).map(|(v, below)| if *below <= half { *v } else { i32::MIN });
+    low.max().unwrap_or(0)
 }
 
 /// What the runs say of the interval from a moment on; `None` where none was before its end.
