@@ -131,6 +131,70 @@ pub fn allocate(
     wishes: &[Wish],
     bounds: Bounds,
 ) -> Vec<Shape> {
+    let granted =
+        if bounds.beyond_wish { None } else { granted(stairs, roster, stocks, wishes, bounds) };
+    granted.unwrap_or_else(|| by_merit(stairs, roster, stocks, wishes, bounds))
+}
+
+/// The shapes that grant every wish whole, where power and starts last for that: nothing has to
+/// be put in order then, which is most of the time. `None` where something may have to give, or
+/// where a cohort's steps do not fall in value, so that their order decides.
+fn granted(
+    stairs: &Staircase,
+    roster: &Roster,
+    stocks: &[Stock],
+    wishes: &[Wish],
+    bounds: Bounds,
+) -> Option<Vec<Shape>> {
+    let mut left = bounds.budget - asleep_power(roster, stocks);
+    let mut starts_left = bounds.starts_left;
+    let mut shapes = Vec::with_capacity(stocks.len());
+    for (c, (stock, wish)) in stocks.iter().zip(wishes).enumerate() {
+        let at = &roster.tallies()[c].at;
+        let mut shape = vec![0; at.len()];
+        let awake = stock.locked_on + stock.awake;
+        shape[0] = awake + stock.asleep + stock.locked_off;
+        let (mut top, mut worth) = (Level::SLEEP, Price(i64::MAX));
+        let asleep = roster.power(c, Level::SLEEP);
+        let mut drawn = asleep;
+        for seg in &stairs.by_cohort[c] {
+            let rise = roster.power(c, seg.to) - drawn;
+            if seg.from != top || seg.breakeven > worth || rise < Power::ZERO {
+                return None;
+            }
+            (top, worth, drawn) = (seg.to, seg.breakeven, drawn + rise);
+            let got = match seg.to <= wish.awake {
+                false if seg.is_start() => stock.locked_on,
+                false => break,
+                true if seg.is_start() => awake,
+                true if stock.reach.is_none_or(|most| seg.to <= most) => awake,
+                true => at[seg.to.index()..].iter().sum::<u32>().min(awake),
+            };
+            shape[seg.from.index() + 1..=seg.to.index()].fill(got);
+            left -= rise.times(i64::from(got));
+        }
+        if stock.asleep > 0 && wish.asleep > Level::SLEEP && top > Level::SLEEP {
+            let rise = roster.power(c, wish.asleep) - asleep;
+            if rise < Power::ZERO {
+                return None;
+            }
+            starts_left = starts_left.checked_sub(stock.asleep)?;
+            left -= rise.times(i64::from(stock.asleep));
+            shape[1..=wish.asleep.index()].iter_mut().for_each(|slot| *slot += stock.asleep);
+        }
+        shapes.push(shape);
+    }
+    (left >= Power::ZERO).then_some(shapes)
+}
+
+/// The same lot by lot, in order of merit, until one does not fit.
+fn by_merit(
+    stairs: &Staircase,
+    roster: &Roster,
+    stocks: &[Stock],
+    wishes: &[Wish],
+    bounds: Bounds,
+) -> Vec<Shape> {
     let mut shapes: Vec<Shape> = roster.tallies().iter().map(|t| vec![0; t.at.len()]).collect();
     let mut left = bounds.budget - asleep_power(roster, stocks);
     for (c, s) in stocks.iter().enumerate() {
@@ -367,5 +431,88 @@ fn set_levels(
         let to = Level(u8::try_from(level).expect("a curve has at most LEVELS_MAX levels"));
         let change = Change { machine: MachineId(id), level: to };
         if to < machine(id).level { downs.push(change) } else { ups.push(change) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::CohortId;
+    use crate::testing::{cohort, s19k_curve, site};
+    use proptest::prelude::*;
+
+    const COHORTS: usize = 3;
+    const MACHINES: usize = 12;
+
+    /// Three cohorts of four machines: by hash price, of one worth, and by a strike.
+    fn mixed(hashprice: i64) -> (Site, Staircase) {
+        let mut site = site(MACHINES);
+        let named = |name: &str| {
+            let mut c = cohort();
+            (c.name, c.curve) = (name.into(), s19k_curve());
+            c
+        };
+        site.cohorts = vec![named("a"), named("b"), named("c")];
+        site.cohorts[1].value = Some(Price(70_000_000));
+        site.cohorts[2].strike = Some(Price(80_000_000));
+        for (i, m) in site.machines.iter_mut().enumerate() {
+            m.cohort = CohortId(u16::try_from(i % COHORTS).unwrap());
+        }
+        site.value = crate::site::Value::Hashprice {
+            pool_fee_ppm: 0,
+            stale_after: crate::time::Span::hours(36),
+            stale_discount_ppm: 0,
+        };
+        let stairs = Staircase::of(&site, Some(crate::units::Money(hashprice))).unwrap();
+        (site, stairs)
+    }
+
+    fn stock(roster: &Roster, c: usize, locked: [u32; 2], reach: Option<u8>) -> Stock {
+        let (awake, asleep) = (roster.tallies()[c].awake(), roster.tallies()[c].asleep());
+        let (on, off) = (locked[0].min(awake), locked[1].min(asleep));
+        Stock {
+            locked_on: on,
+            awake: awake - on,
+            asleep: asleep - off,
+            locked_off: off,
+            reach: reach.map(Level),
+        }
+    }
+
+    proptest! {
+        /// Granting every wish at once is what buying lot by lot comes to, wherever it is done;
+        /// and where power and starts abound and steps fall in value, it is done.
+        #[test]
+        fn granted_at_once_is_what_lot_by_lot_comes_to(
+            hashprice in prop_oneof![1_000_000i64..80_000_000, -9_000_000i64..0],
+            levels in proptest::collection::vec(0u8..5, MACHINES),
+            wished in proptest::collection::vec((0u8..5, 0u8..5), COHORTS),
+            locked in proptest::collection::vec(proptest::array::uniform2(0u32..4), COHORTS),
+            reach in proptest::collection::vec(proptest::option::of(0u8..5), COHORTS),
+            budget in 0i64..50_000, starts_left in 0u32..14,
+        ) {
+            let (site, stairs) = mixed(hashprice);
+            let mut roster = Roster::new(&site, &Roster::default(), &|_| None);
+            let changes: Vec<Change> = (0..).zip(&levels)
+                .map(|(id, l)| Change { machine: MachineId(id), level: Level(*l) })
+                .collect();
+            roster.tell(Time::from_seconds(1_700_000_000), 1, &changes);
+            let stocks: Vec<Stock> =
+                (0..COHORTS).map(|c| stock(&roster, c, locked[c], reach[c])).collect();
+            let wish = |(awake, asleep): &(u8, u8)| Wish {
+                awake: Level(*awake),
+                asleep: Level(*asleep),
+            };
+            let wishes: Vec<Wish> = wished.iter().map(wish).collect();
+            for (budget, starts_left) in [(Power(budget), starts_left), (Power(1 << 40), 99)] {
+                let bounds = Bounds { budget, starts_left, beyond_wish: false };
+                let merit = by_merit(&stairs, &roster, &stocks, &wishes, bounds);
+                let at_once = granted(&stairs, &roster, &stocks, &wishes, bounds);
+                if budget.0 == 1 << 40 && hashprice > 0 {
+                    prop_assert!(at_once.is_some());
+                }
+                prop_assert!(at_once.is_none_or(|shapes| shapes == merit));
+            }
+        }
     }
 }

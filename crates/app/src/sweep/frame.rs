@@ -8,10 +8,12 @@ use crate::run::Refused;
 use crate::site_files::load_site;
 use anyhow::Context;
 use headgate_core::event::{CohortModel, Hashprice};
+use headgate_core::fleet::CohortId;
 use headgate_core::horizon::unit::Lattice;
 use headgate_core::market::SettlementPoint;
-use headgate_core::site::Value;
+use headgate_core::site::{Site, Value};
 use headgate_core::time::{Interval, SECOND, Span, Time};
+use headgate_core::units::Money;
 use headgate_feeds::market::Market;
 use headgate_sim::backtest::{Dated, Name};
 use headgate_sim::sweep::{Axes, Case, Setting, UnitSetting};
@@ -268,12 +270,23 @@ impl Frame {
     }
 }
 
-/// Why a model cannot go with a setting of `value`: it was trained at another one, and what it
-/// says of the hours to come is the worth of work at that.
+/// Why a model cannot go with a setting of `value` or `hashprice`: it was trained at another
+/// worth, and what it says of the hours to come is the worth of work at that.
 fn other_value(loaded: &Loaded, models: &[Dated], settings: &[Setting]) -> Option<String> {
     for setting in settings {
-        let Some(value) = setting.value else { continue };
         let (site, _) = setting.applied(&loaded.site, &loaded.units);
+        let mut cohorts = models.iter().flat_map(|dated| &dated.models).map(|m| m.cohort);
+        if let Some(ppm) = setting.hashprice_ppm
+            && let Some(cohort) = cohorts.find(|c| follows_factor(&site, *c, ppm))
+        {
+            let (name, percent) = (&site.cohort(cohort).name, Percent(ppm));
+            return Some(format!(
+                "its model of `{name}` was trained at the hash price as it was, and `hashprice` \
+                 {percent} changes its worth: take that factor out of this plan, and sweep it in \
+                 one with a model trained at it"
+            ));
+        }
+        let Some(value) = setting.value else { continue };
         for CohortModel { cohort, model } in models.iter().flat_map(|dated| &dated.models) {
             // With a value of its own no cohort needs a hash price.
             let worth = worth_of(&site, *cohort, None);
@@ -289,6 +302,26 @@ fn other_value(loaded: &Loaded, models: &[Dated], settings: &[Setting]) -> Optio
         }
     }
     None
+}
+
+/// Whether a factor on the hash price changes what a cohort's work is worth: not where it has a
+/// worth of its own, or a strike.
+fn follows_factor(site: &Site, cohort: CohortId, ppm: i64) -> bool {
+    // Any hash price shows it; this one is large enough that no factor is lost in rounding.
+    const SOME: i64 = 1_000_000_000;
+    let at = |ppm: i64| worth_of(site, cohort, Some(Money(SOME / 1_000 * ppm / 1_000)));
+    at(ppm) != at(1_000_000)
+}
+
+/// A factor in millionths, shown in percent.
+struct Percent(i64);
+
+impl std::fmt::Display for Percent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (whole, rest) = (self.0 / 10_000, self.0 % 10_000);
+        let text = format!("{whole}.{rest:04}");
+        write!(f, "{} %", text.trim_end_matches('0').trim_end_matches('.'))
+    }
 }
 
 /// The first moment of a local day.

@@ -356,8 +356,8 @@ fn a_file_without_a_point_needs_one_where_there_are_two() {
     sweep(&folder, "out", &["--shard", "1/8"]).ok();
 }
 
-/// A trained model is of one physics: a plan that changes it is refused, one that does not is
-/// tried with the model, and differs from one without.
+/// A trained model is of one physics and one worth of work: a plan that changes either is refused,
+/// one that does not is tried with the model, and differs from one without.
 #[test]
 fn a_model_goes_with_the_physics_it_was_trained_for() {
     let folder = prepared("sweep-model");
@@ -367,7 +367,8 @@ fn a_model_goes_with_the_physics_it_was_trained_for() {
     let args = ["train", &site, "--prices", &spp, &sced, "--point", "HB_A"];
     let said: Said = headgate().args(args).args(["--out", &model]).output().unwrap().into();
     said.ok();
-    let base = PLAN.replace("\"breakeven\"", "\"look_ahead\"").replace("0..4", "0..1");
+    let two = PLAN.replace("\"breakeven\"", "\"look_ahead\"").replace("0..4", "0..1");
+    let base = two.replace(", \"60 USD/MWh\"", "");
     folder.write("plan.toml", &base);
     let without = sweep(&folder, "without", &[]).ok().json();
     let with = base.replace("seeds", "model = \"m.hgm\"\nseeds");
@@ -375,6 +376,13 @@ fn a_model_goes_with_the_physics_it_was_trained_for() {
     let said = sweep(&folder, "with", &[]).ok().json();
     assert_ne!(said["plan_hash"], without["plan_hash"]);
     assert_ne!(outputs(&folder, "with")[0], outputs(&folder, "without")[0]);
+    folder.write("plan.toml", two.replace("seeds", "model = \"m.hgm\"\nseeds"));
+    let said = sweep(&folder, "value", &[]);
+    assert_eq!(said.code, 3, "{said:?}");
+    let why = "its model of `block` was trained at a worth of 40.00/MWh, and `value` 60.00/MWh \
+               makes it 60.00/MWh: take that value out of this plan";
+    assert!(said.err.contains(why), "{said:?}");
+    assert!(!folder.path().join("value").exists(), "nothing is begun");
     folder.write("plan.toml", format!("{with}[parameters.unit]\nstart = [\"500 USD\"]\n"));
     let said = sweep(&folder, "other", &[]);
     assert_eq!(said.code, 3, "{said:?}");

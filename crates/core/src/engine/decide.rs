@@ -177,7 +177,8 @@ impl Engine {
             PolicyRule::LookAhead => ahead::text(site, aheads),
             PolicyRule::Breakeven => {
                 let segments = self.stairs.as_ref().map_or(&[][..], |s| &s.segments);
-                let worth = segments.iter().filter(|s| s.breakeven > m.above).count();
+                // The most valuable come first.
+                let worth = segments.partition_point(|s| s.breakeven > m.above);
                 format!(
                     "{worth} of {} steps of the staircase are worth more than {} with adders",
                     segments.len(),

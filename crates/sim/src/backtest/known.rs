@@ -145,6 +145,10 @@ fn first_runs(tape: &Tape) -> Vec<TellAt> {
             let known_at = first.interval.start.interval(tape.step).start;
             let all = over.drain(..).chain([stands]);
             rows.extend(all.map(|row| at(tape, PriceKind::Settlement, row, known_at)));
+        } else {
+            // With no run to wait for, what has settled is told alone.
+            let start = row.interval.start;
+            rows.extend(over.drain(..).map(|row| at(tape, PriceKind::Settlement, row, start)));
         }
         over.push(*row);
         before = Some(row);
