@@ -16,6 +16,8 @@ pub struct Spline {
     pub times: Option<usize>,
     /// Knots, rising, at least two.
     pub knots: Vec<i32>,
+    /// Least and most that the feature was.
+    pub range: (i32, i32),
     /// Its first column.
     pub first: usize,
 }
@@ -34,8 +36,6 @@ pub const TIMES: [Feature; 4] =
     [Feature::AheadNext, Feature::Hour, Feature::Quarter, Feature::RecentMax];
 /// Knots of a function.
 const KNOTS: usize = 9;
-/// Share of all rows beyond the first knot, and beyond the last.
-const TAIL: f64 = 0.003;
 
 /// A row by its columns that are not zero: index of the first of two, and both values.
 pub type Sparse = Vec<(usize, f64, f64)>;
@@ -44,26 +44,33 @@ impl Columns {
     /// Places knots at quantiles of a sample with weights.
     pub fn of(sample: &[(&Features, f64)]) -> Self {
         let mut columns = Self { splines: Vec::new(), count: 1 };
+        let range = |f: usize| {
+            let of = || sample.iter().map(|(x, _)| x[f]);
+            (of().min().unwrap_or(0), of().max().unwrap_or(0))
+        };
         // What is never known repeats the price in other columns.
         let told = |f: &&Feature| {
             let unknown = f.unknown().map(|u| u as usize);
             unknown.is_none_or(|u| sample.iter().any(|(x, _)| x[u] == 0))
         };
         for f in Feature::ALL.iter().filter(told) {
-            columns.push(*f as usize, None, &quantiles(sample, *f as usize));
+            let of = *f as usize;
+            columns.push(of, None, &quantiles(sample, of), range(of));
         }
-        let price = quantiles(sample, Feature::Now as usize);
+        let now = Feature::Now as usize;
+        let price = quantiles(sample, now);
         for by in TIMES.iter().filter(told) {
-            columns.push(Feature::Now as usize, Some(*by as usize), &price);
+            columns.push(now, Some(*by as usize), &price, range(now));
         }
         columns
     }
 
-    fn push(&mut self, of: usize, times: Option<usize>, knots: &[i32]) {
+    fn push(&mut self, of: usize, times: Option<usize>, knots: &[i32], range: (i32, i32)) {
         // A feature that hardly moves says nothing.
         if knots.len() >= 2 {
-            self.splines.push(Spline { of, times, knots: knots.to_vec(), first: self.count });
-            self.count += knots.len();
+            let (knots, first) = (knots.to_vec(), self.count);
+            self.splines.push(Spline { of, times, knots, range, first });
+            self.count += self.splines.last().map_or(0, |s| s.knots.len());
         }
     }
 
@@ -71,8 +78,7 @@ impl Columns {
     pub fn row(&self, x: &Features, row: &mut Sparse) {
         row.clear();
         for s in &self.splines {
-            // Beyond the knots nothing was learned: as at the last one.
-            let v = x[s.of].clamp(s.knots[0], s.knots[s.knots.len() - 1]);
+            let v = x[s.of];
             let last = s.knots.len() - 2;
             let piece = s.knots[1..=last].iter().take_while(|k| **k <= v).count();
             let (low, high) = (s.knots[piece], s.knots[piece + 1]);
@@ -193,7 +199,7 @@ fn quantiles(sample: &[(&Features, f64)], f: usize) -> Vec<i32> {
     let mut sorted: Vec<(i32, f64)> = sample.iter().map(|(x, w)| (x[f], *w)).collect();
     sorted.sort_unstable_by_key(|(x, _)| *x);
     let all: f64 = sorted.iter().map(|(_, w)| w).sum();
-    let share = |k: usize| TAIL + (1.0 - 2.0 * TAIL) * k as f64 / (KNOTS - 1) as f64;
+    let share = |k: usize| 0.01 + 0.98 * k as f64 / (KNOTS - 1) as f64;
     let (mut knots, mut sum) = (Vec::with_capacity(KNOTS), 0.0);
     for (x, w) in sorted {
         sum += w;

@@ -22,21 +22,29 @@ pub fn table(fitted: &Fitted, anchors: usize) -> Table {
     }
 }
 
+/// A function as a term: its line goes on to the least and the most that the feature was, and
+/// stays as it is there beyond: nothing was learned of it.
 fn term(s: &Spline, at: impl Fn(usize, usize) -> f64, anchors: usize) -> Term {
-    let last = s.knots.len() - 1;
-    let mut pieces = Vec::with_capacity((last + 2) * anchors);
-    for piece in 0..=last + 1 {
-        // Below the first knot and above the last one it stays as it is there.
-        let outside = piece == 0 || piece == last + 1;
-        let from = piece.saturating_sub(1);
-        let slope_from = from.min(last - 1);
-        let width = f64::from(s.knots[slope_from + 1] - s.knots[slope_from]) / f64::from(UNIT);
+    let within = &s.knots[1..s.knots.len() - 1];
+    let value = |x: i32, a: usize| {
+        let k = within.iter().take_while(|k| **k <= x).count();
+        let part = f64::from(x - s.knots[k]) / f64::from(s.knots[k + 1] - s.knots[k]);
+        at(k, a) * (1.0 - part) + at(k + 1, a) * part
+    };
+    let mut knots = s.knots.clone();
+    knots.extend([s.range.0, s.range.1]);
+    knots.sort_unstable();
+    knots.dedup();
+    let mut pieces = Vec::with_capacity((knots.len() + 1) * anchors);
+    for piece in 0..=knots.len() {
+        let from = knots[piece.saturating_sub(1)];
+        let to = knots.get(piece).filter(|to| **to > from);
         for a in 0..anchors {
-            let slope = (at(slope_from + 1, a) - at(slope_from, a)) / width;
-            let slope = if outside { 0.0 } else { slope };
-            pieces.push((micro(at(from, a)), micro(slope)));
+            let width = |to: i32| f64::from(to - from) / f64::from(UNIT);
+            let slope = to.map_or(0.0, |to| (value(*to, a) - value(from, a)) / width(*to));
+            pieces.push((micro(value(from, a)), micro(slope)));
         }
     }
     let index = |i: usize| u8::try_from(i).expect("features are fewer than 255");
-    Term { of: index(s.of), times: s.times.map(index), knots: s.knots.clone(), pieces }
+    Term { of: index(s.of), times: s.times.map(index), knots, pieces }
 }
