@@ -31,11 +31,12 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => -9_000_000_000i64..9_000_000_000,
         1 => -(1i64 << 58)..1 << 58,
     ];
-    let often = |weight: f64| prop::option::weighted(weight, price.clone());
-    let back = prop::option::weighted(0.03, 1i64..2_000);
+    let often =
+        |of_20: u32| prop_oneof![of_20 => price.clone().prop_map(Some), 20 - of_20 => Just(None)];
+    let back = prop_oneof![1 => (1i64..2_000).prop_map(Some), 30 => Just(None)];
     let later = prop_oneof![20 => Just(1i64), 1 => 1i64..8, 1 => 280i64..300];
     let value = prop_oneof![9 => Just(0usize), 1 => 0usize..4];
-    (often(0.95), often(0.9), often(0.3), often(0.2), later, back, value).prop_map(
+    (often(19), often(18), often(6), often(4), later, back, value).prop_map(
         |(run, settled, ahead, foreseen, later, back, value)| Happening {
             run,
             settled,
@@ -81,7 +82,7 @@ proptest! {
         let mut eyes = Eyes::default();
         let (mut book, mut now) = (FeedBook::default(), START);
         for new in &all {
-            now = now + Span(RUN.0 * new.later);
+            now += Span(RUN.0 * new.later);
             if let Some(minutes) = new.back {
                 now = now - Span::minutes(minutes);
                 book.forget_after(now);
