@@ -350,3 +350,30 @@ fn add(hasher: &mut blake3::Hasher, path: &Path) -> anyhow::Result<()> {
         hasher.update(&chunk[..n]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use headgate_core::site::Value;
+    use headgate_core::time::Span;
+    use headgate_core::units::Price;
+
+    /// A factor counts where work is worth what the hash price says, and nowhere else.
+    #[test]
+    fn a_factor_changes_the_worth_of_what_follows_the_hash_price() {
+        let mut site = headgate_core::testing::site(1);
+        let cohort = CohortId(0);
+        assert!(!follows_factor(&site, cohort, 1_100_000), "a worth by energy");
+        site.value = Value::Hashprice {
+            pool_fee_ppm: 0,
+            stale_after: Span::hours(48),
+            stale_discount_ppm: 0,
+        };
+        for ppm in [900_000, 1_000_001, 1_100_000] {
+            assert!(follows_factor(&site, cohort, ppm), "{}", Percent(ppm));
+        }
+        assert!(!follows_factor(&site, cohort, 1_000_000));
+        site.cohorts[0].value = Some(Price(40_000_000));
+        assert!(!follows_factor(&site, cohort, 1_100_000));
+    }
+}
