@@ -26,7 +26,7 @@ use crate::process::{self, Show};
 use crate::tools::Tools;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -78,8 +78,23 @@ pub fn task(args: &[&str]) -> Result<bool> {
     Ok(faults.is_empty())
 }
 
+/// The block of the common task, as a site file has it.
+fn unit(currency: &str) -> String {
+    format!(
+        "unit = {{ min = \"40 MW\", max = \"100 MW\", start_at = \"40 MW\", ramp_up = \
+         \"20 MW per 15 min\", min_on = \"60 min\", min_off = \"60 min\", \
+         start = \"400 {currency}\", begins = \"off\" }}\n"
+    )
+}
+
+/// The folder of recorded prices, whether there is one or not.
+fn shared_data() -> PathBuf {
+    let beside = || crate::root().join("../shared/data");
+    std::env::var_os("HEADGATE_SHARED_DATA").map_or_else(beside, PathBuf::from)
+}
+
 /// Builds an example with optimisation; where it lies.
-fn build(target: &Path, package: &str, name: &str) -> Result<std::path::PathBuf> {
+fn build(target: &Path, package: &str, name: &str) -> Result<PathBuf> {
     let args = ["build", "--locked", "--release", "-p", package, "--example", name];
     let done = process::run(&mut process::cargo(&args), BENCH_MAX, Show::No)?;
     ensure!(done.ok(), "failed to build the example {name} of {package}: {}", done.fault());

@@ -138,10 +138,20 @@ impl Pool {
         span: Interval,
         known: Known,
     ) -> anyhow::Result<Vec<CohortModel>> {
-        let values = hashprices(loaded, span)?;
         // The last interval of the span settles a little after it.
-        let pool = self.known_by(span.end + market.settle_step);
-        let tapes = pool.tapes(span, &values, known)?;
+        self.known_by(span.end + market.settle_step).fitted(loaded, market, span, known)
+    }
+
+    /// Models fitted on all that this pool tells of a span.
+    fn fitted(
+        &self,
+        loaded: &Loaded,
+        market: &Market,
+        span: Interval,
+        known: Known,
+    ) -> anyhow::Result<Vec<CohortModel>> {
+        let values = hashprices(loaded, span)?;
+        let tapes = self.tapes(span, &values, known)?;
         let mut models = Vec::new();
         for i in 0..loaded.site.cohorts.len() {
             let cohort = CohortId(u16::try_from(i)?);
@@ -188,7 +198,7 @@ impl Pool {
             let past = Interval { start: self.span().start, end };
             let pool = self.known_by(from);
             if past.start < past.end && pool.pieces(past).next().is_some() {
-                dated.push(Dated { from, models: self.train(loaded, market, past, known)? });
+                dated.push(Dated { from, models: pool.fitted(loaded, market, past, known)? });
             }
         }
         Ok(dated)

@@ -7,7 +7,7 @@ use super::{BENCH_MAX, build, rows, venv};
 use crate::process::{self, Show};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// A peer: its name, what to install, and the tasks it can state.
@@ -41,9 +41,7 @@ const PEERS: [Peer; 3] = [
 
 /// Runs them; a value that differs from ours beyond a part in ten thousand is a fault.
 pub fn run(target: &Path) -> Result<(Vec<Value>, Vec<String>)> {
-    let beside = || crate::root().join("../shared/data");
-    let data = std::env::var_os("HEADGATE_SHARED_DATA").map_or_else(beside, PathBuf::from);
-    let prices = data.join("bench/synthetic_15min_35040.csv.gz");
+    let prices = super::shared_data().join("bench/synthetic_15min_35040.csv.gz");
     ensure!(prices.exists(), "there is no {}; set HEADGATE_SHARED_DATA", prices.display());
     let program = build(target, "headgate-core", "horizon_bench")?;
     let mut command = Command::new(program);

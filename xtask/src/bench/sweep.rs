@@ -163,9 +163,8 @@ fn site(units: usize) -> String {
         let _ = write!(
             text,
             "[[cohort]]\nname = \"block{unit}\"\ndriver = \"none\"\nvalue = \"40 USD/MWh\"\n\
-             unit = {{ min = \"40 MW\", max = \"100 MW\", start_at = \"40 MW\", ramp_up = \
-             \"20 MW per 15 min\", min_on = \"60 min\", min_off = \"60 min\", \
-             start = \"400 USD\", begins = \"off\" }}\n"
+             {}",
+            super::unit("USD")
         );
     }
     text

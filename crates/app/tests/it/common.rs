@@ -62,6 +62,31 @@ impl Drop for Folder {
     }
 }
 
+/// A site of one block of load at a point in ERCOT; `ramp_up` where it has one.
+pub fn block_site(point: &str, ramp_up: Option<&str>) -> String {
+    let ramp_up = ramp_up.map_or(String::new(), |ramp| format!("ramp_up = \"{ramp}\", "));
+    format!(
+        r#"schema = 1
+[site]
+name = "Block"
+timezone = "America/Chicago"
+market = "ercot"
+settlement_point = {{ name = "{point}", type = "HU" }}
+[limits]
+import = "100 MW"
+[value]
+source = "energy"
+[[cohort]]
+name = "block"
+driver = "none"
+unit = {{ min = "40 MW", max = "100 MW", start_at = "40 MW", {ramp_up}min_on = "60 min", min_off = "60 min", start = "400 USD", begins = "off" }}
+value = "40 USD/MWh"
+[policy]
+name = "breakeven"
+"#
+    )
+}
+
 /// A site of simulated machines: what a test changes of it.
 #[derive(Debug, Clone)]
 pub struct SiteText {

@@ -1,30 +1,15 @@
 //! What ERCOT itself foresees for the next hour (NP6-970): recorded by a running site from the day
 //! its configuration names it, whatever its policy, and lived through by a back-test.
 
-use crate::common::{Folder, Running, Said, events, path, run, wait_for};
+use crate::common::{Folder, Running, Said, block_site, events, path, run, wait_for};
 use headgate_core::event::Event;
 use headgate_core::market::{PriceKind, PriceRow};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-const SITE: &str = r#"schema = 1
-[site]
-name = "Block"
-timezone = "America/Chicago"
-market = "ercot"
-settlement_point = { name = "HB_WEST", type = "HU" }
-[limits]
-import = "100 MW"
-[value]
-source = "energy"
-[[cohort]]
-name = "block"
-driver = "none"
-unit = { min = "40 MW", max = "100 MW", start_at = "40 MW", min_on = "60 min", min_off = "60 min", start = "400 USD", begins = "off" }
-value = "40 USD/MWh"
-[policy]
-name = "breakeven"
-"#;
+fn site() -> String {
+    block_site("HB_WEST", None)
+}
 
 const FEEDS: &str = r#"
 [feeds.rtd]
@@ -73,7 +58,7 @@ fn a_running_site_records_it_whatever_its_policy() {
     let folder = Folder::new("foreseen-run");
     let rtd = folder.path().join("rtd");
     std::fs::create_dir(&rtd).unwrap();
-    let site = folder.write("site.toml", format!("{SITE}{FEEDS}"));
+    let site = folder.write("site.toml", site() + FEEDS);
     let data = folder.data();
     folder.write("rtd/first.csv", foreseen(155..156));
     let _daemon = Running::start(&folder, "daemon", &["run", path(&site), "--data", path(&data)]);
@@ -111,7 +96,7 @@ fn a_running_site_records_it_whatever_its_policy() {
 #[test]
 fn a_backtest_lives_through_an_archive_of_it() {
     let folder = Folder::new("foreseen-backtest");
-    let site = folder.write("site.toml", SITE);
+    let site = folder.write("site.toml", site());
     let lmp = folder.write("lmp.csv", runs());
     let rtd = folder.write("rtd.csv", foreseen(0..RUNS));
     let named = format!("ercot_np6_970:{}", path(&rtd));

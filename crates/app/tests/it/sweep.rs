@@ -1,32 +1,17 @@
 //! Sweeps: the same bytes on any number of threads, from any shards, after any kill.
 
-use crate::common::{Folder, Running, Said, headgate, path, run, wait_for};
+use crate::common::{Folder, Running, Said, block_site, headgate, path, run, wait_for};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
+fn site() -> String {
+    block_site("HB_A", Some("20 MW per 15 min"))
+}
+
 const OUTPUTS: [&str; 3] = ["sweep.csv", "sweep.parquet", "summary.html"];
 /// Cases of [`PLAN`].
 const CASES: usize = 16;
-
-const SITE: &str = r#"schema = 1
-[site]
-name = "Block"
-timezone = "America/Chicago"
-market = "ercot"
-settlement_point = { name = "HB_A", type = "HU" }
-[limits]
-import = "100 MW"
-[value]
-source = "energy"
-[[cohort]]
-name = "block"
-driver = "none"
-unit = { min = "40 MW", max = "100 MW", start_at = "40 MW", ramp_up = "20 MW per 15 min", min_on = "60 min", min_off = "60 min", start = "400 USD", begins = "off" }
-value = "40 USD/MWh"
-[policy]
-name = "breakeven"
-"#;
 
 const PLAN: &str = r#"schema = 1
 name = "Two points"
@@ -87,7 +72,7 @@ fn prices(folder: &Folder) {
 
 fn prepared(name: &str) -> Folder {
     let folder = Folder::new(name);
-    folder.write("site.toml", SITE);
+    folder.write("site.toml", site());
     folder.write("plan.toml", PLAN);
     prices(&folder);
     folder
@@ -328,7 +313,7 @@ fn bad_input_is_named_with_its_mend() {
 fn a_record_of_another_plan_is_refused() {
     let folder = prepared("sweep-other");
     sweep(&folder, "out", &["--shard", "1/8"]).ok();
-    folder.write("site.toml", SITE.replace("400 USD", "500 USD"));
+    folder.write("site.toml", site().replace("400 USD", "500 USD"));
     let said = sweep(&folder, "out", &["--shard", "1/8"]);
     assert_eq!(said.code, 3, "{said:?}");
     assert!(

@@ -1,7 +1,7 @@
 //! `train`, as a user runs it: prices in, a model file out, a back-test that goes by it; the same
 //! bytes every time, and one clear sentence for whatever is wrong.
 
-use crate::common::{Folder, Said, path, run};
+use crate::common::{Folder, Said, block_site, path, run};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -10,24 +10,9 @@ const BEGIN: i64 = 1_705_730_400;
 /// Days the fixtures have: to the end of the second of February.
 const DAYS: usize = 14;
 
-const SITE: &str = r#"schema = 1
-[site]
-name = "Block"
-timezone = "America/Chicago"
-market = "ercot"
-settlement_point = { name = "HB_A", type = "HU" }
-[limits]
-import = "100 MW"
-[value]
-source = "energy"
-[[cohort]]
-name = "block"
-driver = "none"
-unit = { min = "40 MW", max = "100 MW", start_at = "40 MW", min_on = "60 min", min_off = "60 min", start = "400 USD", begins = "off" }
-value = "40 USD/MWh"
-[policy]
-name = "breakeven"
-"#;
+fn site() -> String {
+    block_site("HB_A", None)
+}
 
 /// A site and two weeks of prices at two points: cheap, with a dear hour each day that the curve
 /// of the day before tells.
@@ -56,7 +41,7 @@ fn stamp(seconds: i64) -> String {
 impl Desk {
     fn new(name: &str) -> Self {
         let folder = Folder::new(name);
-        let site = folder.write("site.toml", SITE);
+        let site = folder.write("site.toml", site());
         let spp = folder.write("spp.csv", Self::settled(DAYS));
         let dam = folder.write("dam.csv", Self::ahead(DAYS, "HB_A,HB_B"));
         Self { folder, site, spp, dam }
@@ -225,7 +210,7 @@ fn a_bad_model_is_refused_in_one_sentence() {
     };
     let mut text = String::new();
     let mut add = |name: &str, said: &str| text += &format!("{name}:\n{said}\n\n");
-    add("a site file", &with("site-as-model.hgm", SITE.as_bytes()));
+    add("a site file", &with("site-as-model.hgm", site().as_bytes()));
     add("nothing", &with("empty.hgm", b""));
     add("of another form", &with("form.hgm", &[b"HGMODEL2", &good[8..]].concat()));
     add("cut in its head", &with("head.hgm", &good[..39]));
@@ -245,7 +230,7 @@ fn a_bad_model_is_refused_in_one_sentence() {
     }
     // Whole, and of another site.
     let other = |name: &str, from: &str, to: &str| -> String {
-        let site = desk.folder.write(name, SITE.replacen(from, to, 1));
+        let site = desk.folder.write(name, site().replacen(from, to, 1));
         let mut args = vec!["backtest", path(&site), "--policy", "look_ahead", "--model"];
         let model = desk.file("m.hgm");
         args.extend([&model, "--prices", path(&desk.spp)]);

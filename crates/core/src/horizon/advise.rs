@@ -266,24 +266,9 @@ impl Adviser {
             ask_again,
         };
         let run = view.book.runs().back();
-        if let Some(run) = run
-            && seen.is_none()
-        {
-            let due = run.interval.start + view.step + AWAITED;
-            if view.now < due {
-                let hold = options.hold(&self.lattice);
-                return advice(hold, Way::Hold, Some(run.price), Some(due));
-            }
-        }
-        if let (None, None, Some(last)) = (run, seen, view.book.settlements().back()) {
-            // What settled before the running interval is told as long after it as the last was;
-            // where that is too late for the interval at all, there is nothing to wait for.
-            let due = last.known_at + view.settle_step + AWAITED;
-            let in_time = last.known_at.since(last.interval.end) < view.settle_step;
-            if in_time && view.now < due {
-                let hold = options.hold(&self.lattice);
-                return advice(hold, Way::Hold, Some(last.price), Some(due));
-            }
+        let awaited = if seen.is_none() { awaited(view) } else { None };
+        if let Some((price, due)) = awaited.filter(|(_, due)| view.now < *due) {
+            return advice(options.hold(&self.lattice), Way::Hold, Some(price), Some(due));
         }
         let newest = run.into_iter().chain(view.book.settlements().back());
         let newest = newest.max_by_key(|r| r.interval.start);
@@ -295,6 +280,18 @@ impl Adviser {
         let state = options.by_band(&self.lattice, price - view.value, &self.model);
         advice(state, Way::Band, Some(price), None)
     }
+}
+
+/// The newest price, and until when the next one is waited for.
+fn awaited(view: &View<'_>) -> Option<(Price, Time)> {
+    if let Some(run) = view.book.runs().back() {
+        return Some((run.price, run.interval.start + view.step + AWAITED));
+    }
+    // What settled before the running interval is told as long after it as the last was; where
+    // that is too late for the interval at all, there is nothing to wait for.
+    let last = view.book.settlements().back()?;
+    let in_time = last.known_at.since(last.interval.end) < view.settle_step;
+    in_time.then(|| (last.price, last.known_at + view.settle_step + AWAITED))
 }
 
 /// Where a step can end.

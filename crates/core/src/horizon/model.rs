@@ -251,15 +251,16 @@ impl Model {
     /// Local time less UTC at a moment; zero before the first one told.
     #[must_use]
     pub fn offset(&self, at: Time) -> Span {
-        let next = self.offsets.partition_point(|(from, _)| *from <= at);
-        next.checked_sub(1).map_or(Span::ZERO, |i| self.offsets[i].1)
+        offset_at(&self.offsets, at)
     }
+}
 
-    /// The table for a kind of knowledge.
-    #[must_use]
-    pub fn table(&self, knowledge: Knowledge) -> Option<&Table> {
-        self.tables.iter().find(|t| t.knowledge == knowledge)
-    }
+/// Local time less UTC at a moment, of a list of what it is from each moment on; zero before the
+/// first one.
+#[must_use]
+pub fn offset_at(offsets: &[(Time, Span)], at: Time) -> Span {
+    let next = offsets.partition_point(|(from, _)| *from <= at);
+    next.checked_sub(1).map_or(Span::ZERO, |i| offsets[i].1)
 }
 
 impl Term {

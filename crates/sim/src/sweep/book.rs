@@ -188,8 +188,7 @@ impl Book {
     /// # Errors
     /// [`GapError`] names the first interval without a settled price.
     pub fn tape(&self, span: Interval, values: &[Hashprice]) -> Result<Tape, GapError> {
-        let told = |book: &Self| book.told(span);
-        self.tape_with(span, values, told)
+        Ok(Tape { told: self.told(span), ..self.settled_tape(span, values)? })
     }
 
     /// What energy of a span settles at, for hindsight alone: a tape that tells nothing.
@@ -197,15 +196,6 @@ impl Book {
     /// # Errors
     /// As [`Book::tape`].
     pub fn settled_tape(&self, span: Interval, values: &[Hashprice]) -> Result<Tape, GapError> {
-        self.tape_with(span, values, |_| Vec::new())
-    }
-
-    fn tape_with(
-        &self,
-        span: Interval,
-        values: &[Hashprice],
-        told: impl FnOnce(&Self) -> Vec<Told>,
-    ) -> Result<Tape, GapError> {
         if let Some(gap) = self.gap(span) {
             return Err(GapError(gap));
         }
@@ -214,7 +204,7 @@ impl Book {
             span,
             step: self.step,
             settle_step: self.settle_step,
-            told: told(self),
+            told: Vec::new(),
             settled: within(&self.settled, span).to_vec(),
             values: values_within(values, span),
         })

@@ -113,7 +113,8 @@ pub fn draw(
     Ok(drawn)
 }
 
-/// The book of one path: the target days as the source days drawn for them were.
+/// The book of one path: the target days as the source days drawn for them were. Where nobody
+/// lives through it, it has what energy settles at alone, and nothing is `told`.
 ///
 /// # Errors
 /// As [`draw`].
@@ -123,29 +124,13 @@ pub fn path(
     targets: &[Day],
     how: Resampling,
     seed: u64,
+    told: bool,
 ) -> Result<Book, BootstrapError> {
-    Ok(copied(book, sources, targets, &draw(sources, targets, how, seed)?, true))
-}
-
-/// As [`path`], but for what energy settles at alone: nobody is told anything.
-///
-/// # Errors
-/// As [`draw`].
-pub fn settled_path(
-    book: &Book,
-    sources: &[Day],
-    targets: &[Day],
-    how: Resampling,
-    seed: u64,
-) -> Result<Book, BootstrapError> {
-    Ok(copied(book, sources, targets, &draw(sources, targets, how, seed)?, false))
-}
-
-fn copied(book: &Book, sources: &[Day], targets: &[Day], drawn: &[usize], told: bool) -> Book {
+    let drawn = draw(sources, targets, how, seed)?;
     let (mut prices, mut settled) = (Prices::default(), Vec::new());
     let from = book.prices();
     for (target, source) in targets.iter().zip(drawn) {
-        let day = sources[*source].interval;
+        let day = sources[source].interval;
         let shift = target.interval.start.since(day.start);
         let copy = |rows: &[PriceRow], into: &mut Vec<PriceRow>| {
             into.extend(within(rows, day).iter().map(|row| shifted(row, shift)));
@@ -157,7 +142,7 @@ fn copied(book: &Book, sources: &[Day], targets: &[Day], drawn: &[usize], told: 
             copy(&from.day_ahead, &mut prices.day_ahead);
         }
     }
-    book.with_settled(prices, settled)
+    Ok(book.with_settled(prices, settled))
 }
 
 fn shifted(row: &PriceRow, by: Span) -> PriceRow {
@@ -192,7 +177,7 @@ mod tests {
         let book = ercot(30);
         let (sources, targets) = (days(0..30), days(10..20));
         let drawn = draw(&sources, &targets, HOW, 7).unwrap();
-        let made = path(&book, &sources, &targets, HOW, 7).unwrap();
+        let made = path(&book, &sources, &targets, HOW, 7, true).unwrap();
         for (target, source) in targets.iter().zip(drawn) {
             let (to, from) = (target.interval, sources[source].interval);
             let by = to.start.since(from.start);

@@ -2,7 +2,7 @@
 
 use super::axes::{Axes, Case};
 use super::book::Book;
-use super::bootstrap::{Day, Resampling, path, settled_path};
+use super::bootstrap::{Day, Resampling, path};
 use super::outcome::{Done, Outcome};
 use super::setting::Setting;
 use crate::backtest::Tape;
@@ -165,9 +165,9 @@ impl Sweep {
         let book = if case.seed == 0 {
             &input.book
         } else {
-            let path = if lives { path } else { settled_path };
-            drawn = path(&input.book, &input.sources, &span.days, self.resampling, case.seed)
-                .map_err(|e| e.to_string())?;
+            let (how, seed) = (self.resampling, case.seed);
+            let made = path(&input.book, &input.sources, &span.days, how, seed, lives);
+            drawn = made.map_err(|e| e.to_string())?;
             &drawn
         };
         let tape = if lives { Book::tape } else { Book::settled_tape };

@@ -2,6 +2,7 @@
 
 use crate::backtest::Tape;
 use headgate_core::horizon::features::{Eyes, Knowledge, Seen, View};
+use headgate_core::horizon::model::offset_at;
 use headgate_core::market::{FeedBook, PriceKind};
 use headgate_core::time::{Interval, Span, Time};
 use headgate_core::units::Price;
@@ -35,13 +36,6 @@ pub struct Look<'a> {
     pub offsets: &'a [(Time, Span)],
 }
 
-impl Look<'_> {
-    fn offset(&self, at: Time) -> Span {
-        let next = self.offsets.partition_point(|(from, _)| *from <= at);
-        next.checked_sub(1).map_or(Span::ZERO, |i| self.offsets[i].1)
-    }
-}
-
 /// Lives through a tape and keeps what each step of a span saw, when it saw it first.
 pub fn steps(tape: &Tape, span: Interval, look: &Look<'_>) -> Steps {
     let step = tape.step;
@@ -70,7 +64,7 @@ pub fn steps(tape: &Tape, span: Interval, look: &Look<'_>) -> Steps {
             scale: look.scale,
             step,
             settle_step: tape.settle_step,
-            offset: look.offset(told.at),
+            offset: offset_at(look.offsets, told.at),
         };
         *slot = view.see_with(&mut eyes).filter(|s| s.knowledge != Knowledge::Stale);
     }

@@ -86,10 +86,11 @@ impl Cell {
              [limits]\nimport = \"100 MW\"\n[value]\nsource = \"energy\"\n\
              [policy]\nname = \"look_ahead\"\n\
              [[cohort]]\nname = \"task_c\"\ndriver = \"none\"\nvalue = \"{} {currency}/MWh\"\n\
-             unit = {{ min = \"40 MW\", max = \"100 MW\", start_at = \"40 MW\", \
-             ramp_up = \"20 MW per 15 min\", min_on = \"60 min\", min_off = \"60 min\", \
-             start = \"400 {currency}\", begins = \"off\" }}\n",
-            self.market, self.point, self.value
+             {}",
+            self.market,
+            self.point,
+            self.value,
+            super::super::unit(currency)
         );
         if let Some(starts) = self.starts {
             let _ = writeln!(text, "wear = {{ starts_per_day = {starts} }}");

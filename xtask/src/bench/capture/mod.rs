@@ -80,8 +80,7 @@ impl Asked {
 
 /// The folder of recorded prices; `None` where there is none.
 pub fn data() -> Option<PathBuf> {
-    let beside = || crate::root().join("../shared/data");
-    let data = std::env::var_os("HEADGATE_SHARED_DATA").map_or_else(beside, PathBuf::from);
+    let data = super::shared_data();
     let needed = cells::all().into_iter().flat_map(|c| c.prices);
     needed.into_iter().all(|name| data.join(name).exists()).then_some(data)
 }

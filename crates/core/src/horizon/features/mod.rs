@@ -239,12 +239,6 @@ impl View<'_> {
         }
     }
 
-    /// Fixed-point `asinh((p - value) / scale)`, as a feature.
-    #[must_use]
-    pub fn z(&self, price: Price) -> i32 {
-        eyes::feature(price, self.value, self.scale)
-    }
-
     /// What a decision now would look at; `None` while no price is fresh.
     #[must_use]
     pub fn see(&self) -> Option<Seen> {
