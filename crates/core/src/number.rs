@@ -96,12 +96,19 @@ fn scale_half_even(value: i128, shift: i32) -> Option<i128> {
 /// # Panics
 /// When `d` is not positive.
 #[must_use]
-#[inline]
+#[inline(always)]
 pub fn div_half_even(n: i128, d: i128) -> i128 {
-    // By itself, so that a divisor known where this is called becomes a multiplication.
-    if let (Ok(n), Ok(d)) = (i64::try_from(n), i64::try_from(d)) {
-        return i128::from(div_half_even_small(n, d));
+    // Always made a part of what calls it, so that a divisor known there becomes a
+    // multiplication.
+    match (i64::try_from(n), i64::try_from(d)) {
+        (Ok(n), Ok(d)) => i128::from(div_half_even_small(n, d)),
+        _ => div_half_even_large(n, d),
     }
+}
+
+/// As [`div_half_even`], for what does not fit 64 bits.
+#[inline(never)]
+fn div_half_even_large(n: i128, d: i128) -> i128 {
     let (q, r) = divided(n, d);
     match (2 * r).cmp(&d) {
         std::cmp::Ordering::Less => q,
@@ -111,7 +118,7 @@ pub fn div_half_even(n: i128, d: i128) -> i128 {
 }
 
 /// As [`div_half_even`], for what fits 64 bits.
-#[inline]
+#[inline(always)]
 fn div_half_even_small(n: i64, d: i64) -> i64 {
     assert!(d > 0, "the divisor is positive");
     let (q, r) = (n.div_euclid(d), n.rem_euclid(d));

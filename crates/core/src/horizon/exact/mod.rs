@@ -244,6 +244,8 @@ pub struct Planner {
     pay: Vec<i64>,
     marks: Vec<i64>,
     block: Vec<i64>,
+    /// What each step of a piece pays.
+    pays: Vec<i64>,
     lane_rows: Vec<i64>,
     lanes: Lanes,
     /// What a counted period is worth around the lane it begins in, on the way of the last plan.
@@ -296,6 +298,7 @@ impl Planner {
             pay: vec![0; shape.levels],
             marks: Vec::new(),
             block: Vec::new(),
+            pays: Vec::new(),
             lane_rows: Vec::new(),
             lanes: Lanes::default(),
             edges: Vec::new(),
@@ -359,7 +362,7 @@ impl Planner {
     pub fn value(&mut self, ahead: &Ahead<'_>, from: Origin) -> Result<Money, ExactError> {
         self.check(ahead)?;
         self.set_end(ahead);
-        self.sweep(ahead, 0..ahead.gains.len(), |_, _| {});
+        self.sweep(ahead, 0..ahead.gains.len(), |_, _, _| {});
         self.best(from).map(|(_, v)| Money(v)).ok_or_else(|| self.blocked(ahead, from))
     }
 
@@ -388,11 +391,11 @@ impl Planner {
             return Err(ExactError::Uneven { what: "gains", want: 1, got: 0 });
         }
         self.set_end(ahead);
-        self.sweep(ahead, 1..steps, |_, _| {});
+        self.sweep(ahead, 1..steps, |_, _, _| {});
         let mut behind = std::mem::take(&mut self.block);
         behind.clear();
         behind.extend_from_slice(&self.row);
-        self.sweep(ahead, 0..1, |_, _| {});
+        self.sweep(ahead, 0..1, |_, _, _| {});
         let next = self.best(from).map(|(state, profit)| {
             let spot = self.spot(state, from);
             let may_be_off = ahead.bands.first().is_none_or(|b| b.off);
@@ -454,7 +457,7 @@ impl Planner {
 
     fn go_back(&mut self, ahead: &Ahead<'_>, piece: &Piece<'_>) {
         match piece.counter {
-            None => self.sweep(ahead, piece.steps.clone(), |_, _| {}),
+            None => self.sweep(ahead, piece.steps.clone(), |_, _, _| {}),
             Some(counter) => self.sweep_counted(ahead, counter, piece.steps.clone(), |_, _, _| {}),
         }
     }
@@ -471,7 +474,7 @@ impl Planner {
         rows.resize((ahead.gains.len() + 1) * width, 0);
         self.set_end(ahead);
         rows[ahead.gains.len() * width..].copy_from_slice(&self.row);
-        self.sweep(ahead, 0..ahead.gains.len(), |t, row| {
+        self.sweep(ahead, 0..ahead.gains.len(), |t, row, _| {
             rows[t * width..][..width].copy_from_slice(row);
         });
         into.shape = Some((self.shape, self.layers));
@@ -513,8 +516,13 @@ impl Planner {
         }
     }
 
-    /// Goes back over steps, from the row as it is, and tells each row.
-    fn sweep(&mut self, ahead: &Ahead<'_>, steps: Range<usize>, tell: impl FnMut(usize, &[i64])) {
+    /// Goes back over steps, from the row as it is, and tells each row and what its step pays.
+    fn sweep(
+        &mut self,
+        ahead: &Ahead<'_>,
+        steps: Range<usize>,
+        tell: impl FnMut(usize, &[i64], &[i64]),
+    ) {
         let small = self.small;
         if ahead.bands.is_empty() {
             self.sweep_as::<false>(ahead, small, steps, tell);
@@ -528,7 +536,7 @@ impl Planner {
         ahead: &Ahead<'_>,
         small: bool,
         steps: Range<usize>,
-        mut tell: impl FnMut(usize, &[i64]),
+        mut tell: impl FnMut(usize, &[i64], &[i64]),
     ) {
         let width = self.shape.width();
         for t in steps.rev() {
@@ -551,7 +559,7 @@ impl Planner {
                 let (first, rest) = self.row.split_at_mut(width);
                 rest.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(first));
             }
-            tell(t, &self.row);
+            tell(t, &self.row, &self.pay);
         }
     }
 
