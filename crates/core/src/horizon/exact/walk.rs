@@ -144,7 +144,7 @@ impl Planner {
             None => {
                 let may = steps == shape.off && (self.unlimited || spot.starts + 1 < self.layers);
                 let levels = if may { 0..shape.start + 1 } else { 0..0 };
-                (Some((steps + 1).min(shape.off)), levels, true)
+                (Some((steps + 1).min(shape.off)), levels, may)
             }
             Some(l) => {
                 let stops = steps == shape.on && l <= shape.down;
