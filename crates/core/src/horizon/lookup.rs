@@ -208,9 +208,15 @@ impl ReadyTerm {
     /// Where a feature lies in it.
     #[inline]
     fn at(&self, x: i32) -> Spot {
-        // Knots rise: this many lie at or below.
-        let below: i32 = self.knots.iter().map(|k| i32::from(*k <= x)).sum();
-        let piece = (below as usize).min(self.count);
+        // Knots rise: this many lie at or below. Four are counted side by side.
+        let mut below = [0; 4];
+        for knots in self.knots.as_chunks().0 {
+            let each: &[i32; 4] = knots;
+            for (below, knot) in below.iter_mut().zip(each) {
+                *below += i32::from(*knot <= x);
+            }
+        }
+        let piece = (below.iter().sum::<i32>() as usize).min(self.count);
         let from = self.knots[piece.saturating_sub(1)];
         Spot { piece: (self.first + piece * self.blocks) as u32, into: x - from }
     }
