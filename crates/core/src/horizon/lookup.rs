@@ -1,68 +1,50 @@
 //! A table looked up at one decision's features: the worth of the anchors that are asked for.
 
-use super::features::{FEATURE_BITS, Features};
-use super::model::{ANCHORS_MAX, Anchors, KNOTS_MAX, TERMS_MAX, Table, Term};
+use super::features::{FEATURES, Features};
+use super::model::{ANCHORS_MAX, Anchors, CONSTANT_MAX, LEAF_MAX, Next, TREES_MAX, Table, Tree};
 use crate::number::to_i64;
 use crate::units::Money;
 
 /// Fractional bits of an interpolation weight.
 pub(super) const WEIGHT_BITS: u32 = 16;
-/// Anchors that are looked up together: their coefficients fill a line of a processor's cache,
-/// and a loop over a known number of them is unrolled.
+/// Anchors that are summed together: a loop over a known number of them is unrolled.
 const LANES: usize = 4;
-/// Features at most this far from zero are within what 64 bits are enough for.
-const FEATURE_MAX: u32 = 1 << 19;
-/// No sum over a table is more where 64 bits are enough, with its fractional bits.
-const SUM_MAX: i128 = 1 << 62;
+/// Places for features, such that no index of one needs to be checked.
+const PLACES: usize = FEATURES.next_power_of_two();
+
+const _: () = assert!(
+    TREES_MAX as i64 * LEAF_MAX as i64 + CONSTANT_MAX as i64 <= i32::MAX as i64,
+    "a sum over trees fits 32 bits"
+);
+
+/// Numbers of some anchors.
+type Block = [i32; LANES];
 
 /// A table made ready to be looked up. Its anchors are in an order in which those that one
 /// decision asks for lie side by side, in blocks: off, then all levels of one count of steps
-/// after the other, each filled up to whole blocks.
+/// after the other, each filled up to whole blocks. Its trees are filled up to one depth, so that
+/// every walk through one takes as many steps and none has to be guessed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ready {
+    unit: Money,
     /// By block.
-    constant: Vec<[i64; LANES]>,
-    /// The terms, products last.
-    terms: Vec<ReadyTerm>,
-    /// How many are no products.
-    plain: usize,
-    /// By term, by piece, by block.
-    pieces: Vec<Block>,
-    /// Fractional bits of constants and of values at knots: those of a product of features, where
-    /// 64 bits are then enough if no feature is beyond [`FEATURE_MAX`], or else none.
-    bits: u32,
+    constant: Vec<Block>,
+    /// How many questions each tree asks, at least one.
+    depth: u32,
+    /// By tree: the first question, the two that may follow it, the four that may follow these.
+    splits: Vec<ReadySplit>,
+    /// By tree, by answers: where the leaf's blocks begin.
+    ends: Vec<u32>,
+    /// By leaf, by block.
+    leaves: Vec<Block>,
     /// Worths are cut off here, either way: none that it was fitted on was more.
     most: Money,
 }
 
-/// Coefficients of some anchors in one piece: value at the piece's lower knot, and slope.
-#[repr(align(64))]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Block {
-    base: [i64; LANES],
-    slope: [i64; LANES],
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct ReadyTerm {
-    /// The knots; above the last one, what no feature reaches.
-    knots: [i32; KNOTS_MAX],
-    count: usize,
-    of: usize,
-    /// What a product is multiplied by.
-    times: usize,
-    /// Where its pieces begin, and how long each is.
-    first: usize,
-    blocks: usize,
-}
-
-/// Where a feature lies in a term.
-#[derive(Debug, Clone, Copy, Default)]
-struct Spot {
-    /// Where the blocks of its piece begin.
-    piece: u32,
-    /// How far into the piece it lies.
-    into: i32,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ReadySplit {
+    at: i32,
+    of: u8,
 }
 
 /// Anchors of a table by the blocks of a [`Ready`] one that they lie in.
@@ -94,153 +76,92 @@ impl Ready {
         let states = table.constant.len();
         let places: Vec<usize> = (0..states).map(|i| place(anchors, i)).collect();
         let blocks = places.iter().max().map_or(0, |last| last / LANES + 1);
-        let bits = if most_of(table) <= SUM_MAX { FEATURE_BITS } else { 0 };
-        let (plain, products): (Vec<&Term>, Vec<&Term>) =
-            table.terms.iter().partition(|term| term.times.is_none());
-        let mut pieces = Vec::new();
-        let mut terms = Vec::with_capacity(table.terms.len());
-        for term in plain.iter().chain(&products) {
-            terms.push(ReadyTerm::of(term, pieces.len(), blocks));
-            for piece in term.pieces.chunks_exact(states) {
-                let first = pieces.len();
-                pieces.resize(first + blocks, Block::default());
-                for ((base, slope), place) in piece.iter().zip(&places) {
-                    let block = &mut pieces[first + place / LANES];
-                    block.base[place % LANES] = *base << bits;
-                    block.slope[place % LANES] = *slope;
-                }
+        let filled = |numbers: &[i32]| {
+            let mut row = vec![[0; LANES]; blocks];
+            for (v, place) in numbers.iter().zip(&places) {
+                row[place / LANES][place % LANES] = *v;
+            }
+            row
+        };
+        let depths = table.trees.iter().map(|t| t.depth(states).expect("it was checked"));
+        let depth = depths.max().unwrap_or(0).max(1);
+        let (mut splits, mut ends, mut leaves) = (Vec::new(), Vec::new(), Vec::new());
+        for tree in &table.trees {
+            let (asked, answers) = complete(tree, depth);
+            splits.extend(asked);
+            ends.extend(answers.iter().map(|leaf| (leaves.len() + leaf * blocks) as u32));
+            for leaf in tree.leaves.chunks_exact(states) {
+                leaves.extend(filled(leaf));
             }
         }
-        let mut constant = vec![[0; LANES]; blocks];
-        for (c, place) in table.constant.iter().zip(&places) {
-            constant[place / LANES][place % LANES] = *c << bits;
-        }
-        Self { constant, terms, plain: plain.len(), pieces, bits, most }
+        let (constant, depth) = (filled(&table.constant), depth as u32);
+        Self { unit: table.unit, constant, depth, splits, ends, leaves, most }
     }
 
-    /// Worth of anchors at a decision's features. Where 64 bits are enough it is rounded once, and
-    /// so by up to a micro-unit a term more than where each term is.
+    /// Worth of anchors at a decision's features.
     pub(super) fn worths(&self, features: &Features, anchors: AnchorSet) -> Worths {
+        let mut ends = [0; TREES_MAX];
+        let trees = self.ends.len() >> self.depth;
+        let ends = &mut ends[..trees];
+        self.walk(features, ends);
         let mut worths = Worths([[0; LANES]; BLOCKS_MAX]);
-        let mut spots = [Spot::default(); TERMS_MAX];
-        let spots = &mut spots[..self.terms.len()];
-        for (spot, term) in spots.iter_mut().zip(&self.terms) {
-            *spot = term.at(features[term.of]);
-        }
-        let (plain, products) = spots.split_at(self.plain);
-        let far = features.iter().fold(0, |far, x| far.max(x.unsigned_abs()));
-        let narrow = self.bits > 0 && far <= FEATURE_MAX;
         let (list, count) = anchors.list();
         for b in list[..count].iter().map(|b| usize::from(*b)) {
             let mut sums = self.constant[b];
-            if narrow {
-                for spot in plain {
-                    self.pieces[spot.piece as usize + b].add(spot.into, &mut sums);
+            for end in &*ends {
+                let leaf = &self.leaves[*end as usize + b];
+                for (sum, v) in sums.iter_mut().zip(leaf) {
+                    *sum = sum.wrapping_add(*v);
                 }
-                for (spot, term) in products.iter().zip(&self.terms[self.plain..]) {
-                    let times = features[term.times];
-                    self.pieces[spot.piece as usize + b].add_product(spot.into, times, &mut sums);
-                }
-                sums = sums.map(|sum| sum >> FEATURE_BITS);
-            } else {
-                self.add_wide(spots, features, b, &mut sums);
             }
-            worths.0[b] = sums.map(|sum| sum.clamp(-self.most.0, self.most.0));
+            let worth = |sum: i32| (i64::from(sum) * self.unit.0).clamp(-self.most.0, self.most.0);
+            worths.0[b] = sums.map(worth);
         }
         worths
     }
 
-    /// Adds all terms to the sums of a block, whatever their size.
-    #[cold]
-    fn add_wide(&self, spots: &[Spot], features: &Features, block: usize, sums: &mut [i64; LANES]) {
-        let scaled = |a: i64, b: i32| ((i128::from(a) * i128::from(b)) >> FEATURE_BITS) as i64;
-        *sums = sums.map(|sum| sum >> self.bits);
-        for (i, (spot, term)) in spots.iter().zip(&self.terms).enumerate() {
-            let Block { base, slope } = &self.pieces[spot.piece as usize + block];
-            for ((sum, base), slope) in sums.iter_mut().zip(base).zip(slope) {
-                let here = (base >> self.bits) + scaled(*slope, spot.into);
-                let plain = i < self.plain;
-                *sum += if plain { here } else { scaled(here, features[term.times]) };
+    /// Goes through each tree to its leaf.
+    fn walk(&self, features: &Features, ends: &mut [u32]) {
+        let mut x = [0; PLACES];
+        x[..FEATURES].copy_from_slice(features);
+        let leaves = 1 << self.depth;
+        let trees = self.splits.chunks_exact(leaves - 1).zip(self.ends.chunks_exact(leaves));
+        for (end, (splits, leaves)) in ends.iter_mut().zip(trees) {
+            let mut i = 0;
+            for _ in 0..self.depth {
+                let ReadySplit { at, of } = splits[i];
+                i = 2 * i + 1 + usize::from(x[usize::from(of) % PLACES] > at);
             }
+            *end = leaves[i - splits.len()];
         }
     }
 }
 
-/// The most that any sum over a table can be, and any step on the way to it, with the fractional
-/// bits of a product of features, where no feature is beyond [`FEATURE_MAX`].
-fn most_of(table: &Table) -> i128 {
-    let far = i128::from(FEATURE_MAX);
-    let states = table.constant.len();
-    let largest = |term: &Term| {
-        let knot = |i: usize| term.knots.get(i).map(|k| i128::from(*k));
-        let pieces = term.pieces.chunks_exact(states).enumerate();
-        let here = pieces.flat_map(|(i, piece)| {
-            let from = knot(i.saturating_sub(1)).unwrap_or(0);
-            let (low, high) = (if i == 0 { -far } else { from }, knot(i).unwrap_or(far));
-            let reach = (high - from).abs().max((from - low).abs());
-            let most = move |(base, slope): &(i64, i64)| {
-                (i128::from(*base).abs() << FEATURE_BITS) + i128::from(*slope).abs() * reach
+/// A tree filled up to a depth: its questions, and the leaf for each way through them.
+fn complete(tree: &Tree, depth: usize) -> (Vec<ReadySplit>, Vec<usize>) {
+    let first = if tree.splits.is_empty() { Next::Leaf(0) } else { Next::Split(0) };
+    let (mut splits, mut row) = (Vec::new(), vec![first]);
+    for _ in 0..depth {
+        let mut below = Vec::with_capacity(2 * row.len());
+        for next in row {
+            // A leaf that is reached early is asked about nothing any more.
+            let (split, low, high) = match next {
+                Next::Leaf(_) => (ReadySplit { at: i32::MAX, of: 0 }, next, next),
+                Next::Split(i) => {
+                    let s = tree.splits[usize::from(i)];
+                    (ReadySplit { at: s.at, of: s.of }, s.low, s.high)
+                }
             };
-            piece.iter().map(most)
-        });
-        let by = term.times.map_or(1, |_| far >> FEATURE_BITS);
-        // A product rounds towards minus infinity before it is multiplied.
-        (here.max().unwrap_or(0) + (1 << FEATURE_BITS)) * by
+            splits.push(split);
+            below.extend([low, high]);
+        }
+        row = below;
+    }
+    let leaf = |next| match next {
+        Next::Leaf(i) => usize::from(i),
+        Next::Split(_) => unreachable!("a tree is no deeper than the deepest"),
     };
-    let constant = table.constant.iter().map(|c| i128::from(*c).abs() << FEATURE_BITS).max();
-    constant.unwrap_or(0) + table.terms.iter().map(largest).sum::<i128>()
-}
-
-impl ReadyTerm {
-    fn of(term: &Term, first: usize, blocks: usize) -> Self {
-        let mut knots = [i32::MAX; KNOTS_MAX];
-        knots[..term.knots.len()].copy_from_slice(&term.knots);
-        Self {
-            knots,
-            count: term.knots.len(),
-            of: usize::from(term.of),
-            times: usize::from(term.times.unwrap_or(0)),
-            first,
-            blocks,
-        }
-    }
-
-    /// Where a feature lies in it.
-    #[inline]
-    fn at(&self, x: i32) -> Spot {
-        // Knots rise: this many lie at or below. Four are counted side by side.
-        let mut below = [0; 4];
-        for knots in self.knots.as_chunks().0 {
-            let each: &[i32; 4] = knots;
-            for (below, knot) in below.iter_mut().zip(each) {
-                *below += i32::from(*knot <= x);
-            }
-        }
-        let piece = (below.iter().sum::<i32>() as usize).min(self.count);
-        let from = self.knots[piece.saturating_sub(1)];
-        Spot { piece: (self.first + piece * self.blocks) as u32, into: x - from }
-    }
-}
-
-impl Block {
-    /// Adds a function of one feature to sums, where 64 bits are enough: nothing wraps.
-    #[inline]
-    fn add(&self, into: i32, sums: &mut [i64; LANES]) {
-        for (l, sum) in sums.iter_mut().enumerate() {
-            let way = self.slope[l].wrapping_mul(i64::from(into));
-            *sum = sum.wrapping_add(self.base[l]).wrapping_add(way);
-        }
-    }
-
-    /// Adds such a function times another feature to sums, where 64 bits are enough.
-    #[inline]
-    fn add_product(&self, into: i32, times: i32, sums: &mut [i64; LANES]) {
-        for (l, sum) in sums.iter_mut().enumerate() {
-            let way = self.slope[l].wrapping_mul(i64::from(into));
-            let here = self.base[l].wrapping_add(way) >> FEATURE_BITS;
-            *sum = sum.wrapping_add(here.wrapping_mul(i64::from(times)));
-        }
-    }
+    (splits, row.into_iter().map(leaf).collect())
 }
 
 impl AnchorSet {
@@ -278,86 +199,120 @@ impl Worths {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::horizon::features::{FEATURES, Knowledge};
+    use crate::horizon::features::Knowledge;
+    use crate::horizon::model::{DEPTH_MAX, Split};
     use proptest::prelude::*;
 
-    /// One anchor, term by term in 128 bits.
-    fn plainly(table: &Table, features: &Features, i: usize) -> i64 {
-        let mut sum = i128::from(table.constant[i]);
-        for term in &table.terms {
-            let x = features[usize::from(term.of)];
-            let piece = term.knots.iter().take_while(|k| **k <= x).count();
-            let from = term.knots[piece.saturating_sub(1)];
-            let (base, slope) = term.pieces[piece * table.constant.len() + i];
-            let way = i128::from(slope) * (i128::from(x) - i128::from(from));
-            let here = i128::from(base) + (way >> FEATURE_BITS);
-            sum += term
-                .times
-                .map_or(here, |t| (here * i128::from(features[usize::from(t)])) >> FEATURE_BITS);
-        }
-        i64::try_from(sum).unwrap()
+    const STATES: usize = 5;
+
+    /// One anchor, question by question.
+    fn plainly(table: &Table, features: &Features, anchor: usize) -> i64 {
+        let leaf = |tree: &Tree| {
+            let mut next = if tree.splits.is_empty() { Next::Leaf(0) } else { Next::Split(0) };
+            loop {
+                match next {
+                    Next::Leaf(i) => return tree.leaves[usize::from(i) * STATES + anchor],
+                    Next::Split(i) => {
+                        let s = tree.splits[usize::from(i)];
+                        next = if features[usize::from(s.of)] <= s.at { s.low } else { s.high };
+                    }
+                }
+            }
+        };
+        let sum = table.trees.iter().map(|t| i64::from(leaf(t))).sum::<i64>();
+        (sum + i64::from(table.constant[anchor])) * table.unit.0
     }
 
-    /// A table of five anchors; coefficients up to a bound.
-    fn table(bound: i64) -> impl Strategy<Value = Table> {
-        let term = move |knots: Vec<i32>| {
-            let pieces = prop::collection::vec((-bound..=bound, -bound..=bound), 5 * 17);
-            let feature = 0..FEATURES as u8;
-            (feature.clone(), prop::option::of(feature), pieces).prop_map(
-                move |(of, times, all)| {
-                    let pieces = all[..5 * (knots.len() + 1)].to_vec();
-                    Term { of, times, knots: knots.clone(), pieces }
-                },
-            )
-        };
-        let knots = prop::collection::btree_set(-90_000i32..90_000, 1..17);
-        let terms = knots.prop_flat_map(move |k| term(k.into_iter().collect()));
-        let constant = prop::collection::vec(-bound..=bound, 5);
-        (constant, prop::collection::vec(terms, 0..6)).prop_map(|(constant, terms)| Table {
-            knowledge: Knowledge::Published,
-            constant,
-            terms,
+    /// A tree of any shape: each question is put where one of the ways ended.
+    fn tree() -> impl Strategy<Value = Tree> {
+        let question = (0..FEATURES as u8, -90_000i32..90_000, any::<prop::sample::Index>());
+        let leaves = prop::collection::vec(-LEAF_MAX..=LEAF_MAX, 21 * STATES);
+        (prop::collection::vec(question, 0..20), leaves).prop_map(|(questions, mut leaves)| {
+            let (mut splits, mut open) = (Vec::<Split>::new(), vec![(None, 0)]);
+            for (of, at, way) in questions {
+                let (from, depth) = open.swap_remove(way.index(open.len()));
+                if depth == DEPTH_MAX {
+                    open.push((from, depth));
+                    continue;
+                }
+                let here = splits.len();
+                join(&mut splits, from, Next::Split(here as u16));
+                splits.push(Split { of, at, low: Next::Leaf(0), high: Next::Leaf(0) });
+                open.extend([(Some((here, false)), depth + 1), (Some((here, true)), depth + 1)]);
+            }
+            leaves.truncate(open.len() * STATES);
+            for (leaf, (from, _)) in open.into_iter().enumerate() {
+                join(&mut splits, from, Next::Leaf(leaf as u16));
+            }
+            Tree { splits, leaves }
         })
     }
 
-    fn agrees(table: &Table, features: &Features, asked: u64, most: i64, exactly: bool) {
-        let anchors = Anchors { off: vec![1], on: vec![1, 3], levels: vec![0, 5] };
-        let mut set = AnchorSet::default();
-        let asked: Vec<usize> = (0..5).filter(|i| asked >> i & 1 == 1).collect();
-        for i in &asked {
-            set.add(AnchorSet::of(&[(place(&anchors, *i), 1)]));
-        }
-        let worths = Ready::of(table, &anchors, Money(most)).worths(features, set);
-        for i in asked {
-            let plain = plainly(table, features, i).clamp(-most, most);
-            let place = place(&anchors, i);
-            let got = worths.0[place / LANES][place % LANES];
-            let rounding = if exactly { 0 } else { table.terms.len() as i64 };
-            assert!((plain..=plain + rounding).contains(&got), "anchor {i}: {got} for {plain}");
+    fn join(splits: &mut [Split], from: Option<(usize, bool)>, next: Next) {
+        match from {
+            Some((i, false)) => splits[i].low = next,
+            Some((i, true)) => splits[i].high = next,
+            None => {}
         }
     }
 
     proptest! {
         #[test]
-        fn sums_are_those_of_the_formula(
-            table in prop_oneof![table(1_000_000), table(1_000_000_000_000)],
-            features in prop::array::uniform32(-200_000i32..200_000),
-            anchors in 0u64..32,
+        fn sums_are_those_of_the_trees(
+            trees in prop::collection::vec(tree(), 0..6),
+            constant in prop::collection::vec(-CONSTANT_MAX..=CONSTANT_MAX, STATES),
+            unit in 1i64..1 << 31,
+            features in prop::array::uniform32(-100_000i32..100_000),
+            asked in 0u64..32,
             most in prop_oneof![Just(i64::MAX), 1i64..1_000_000_000],
         ) {
             let features = std::array::from_fn(|i| features[i % 32] ^ i as i32);
-            agrees(&table, &features, anchors, most, false);
+            let (unit, knowledge) = (Money(unit), Knowledge::Published);
+            let table = Table { knowledge, unit, constant, trees };
+            for tree in &table.trees {
+                prop_assert!(tree.depth(STATES).is_some(), "{tree:?}");
+            }
+            let anchors = Anchors { off: vec![1], on: vec![1, 3], levels: vec![0, 5] };
+            let asked: Vec<usize> = (0..STATES).filter(|i| asked >> i & 1 == 1).collect();
+            let mut set = AnchorSet::default();
+            for i in &asked {
+                set.add(AnchorSet::of(&[(place(&anchors, *i), 1)]));
+            }
+            let worths = Ready::of(&table, &anchors, Money(most)).worths(&features, set);
+            for i in asked {
+                let plain = plainly(&table, &features, i).clamp(-most, most);
+                let place = place(&anchors, i);
+                prop_assert_eq!(worths.0[place / LANES][place % LANES], plain, "anchor {}", i);
+            }
         }
 
-        /// At the bounds of what a model may say 128 bits are needed, and taken.
+        /// What does not hang together is refused, and nothing is read beyond an end.
         #[test]
-        fn wide_sums_are_too(
-            table in table(1_000_000_000_000_000),
-            feature in -30_000i32..30_000,
-            anchors in 0u64..32,
+        fn a_tree_that_does_not_hang_together_is_refused(
+            tree in tree(),
+            split in any::<prop::sample::Index>(),
+            high in any::<bool>(),
+            next in prop_oneof![
+                (0u16..30).prop_map(Next::Split),
+                (0u16..30).prop_map(Next::Leaf),
+            ],
         ) {
-            let features = std::array::from_fn(|i| feature - 100 * i as i32);
-            agrees(&table, &features, anchors, i64::MAX, true);
+            let mut tree = tree;
+            prop_assume!(!tree.splits.is_empty());
+            let i = split.index(tree.splits.len());
+            join(&mut tree.splits, Some((i, high)), next);
+            let within = match next {
+                Next::Split(to) => usize::from(to) > i && usize::from(to) < tree.splits.len(),
+                Next::Leaf(to) => usize::from(to) < tree.leaves.len() / STATES,
+            };
+            match tree.depth(STATES) {
+                Some(depth) => {
+                    prop_assert!(within && depth <= DEPTH_MAX);
+                    let (splits, leaves) = complete(&tree, depth.max(1));
+                    prop_assert_eq!(splits.len() + 1, leaves.len());
+                }
+                None => prop_assert!(!within || matches!(next, Next::Split(_))),
+            }
         }
     }
 }
