@@ -12,7 +12,7 @@
 use super::features::{Eyes, Knowledge, Seen, View};
 use super::lookup::{self, AnchorSet, Ready, Worths};
 use super::model::{Model, ModelError, Table};
-use super::unit::{Lattice, StateId, UnitState};
+use super::unit::{LATTICE_LEVELS_MAX, Lattice, StateId, UnitState};
 use crate::market::FeedBook;
 use crate::number::{div_floor, to_i64};
 use crate::time::{Span, Time};
@@ -169,7 +169,7 @@ impl Adviser {
             return self.without(&options, &view, Some(&seen));
         };
         let mut anchors = AnchorSet::default();
-        for (state, _) in &options.states {
+        for (state, _) in options.states() {
             anchors.add(self.states[state.index()].anchors);
         }
         let worths = table.worths(&seen.features, anchors);
@@ -190,15 +190,15 @@ impl Adviser {
         let gone = ran(unit.switched_at);
         let here = l.state_at_steps(unit.power, gone);
         let changed = unit.changed_at.max(unit.switched_at) >= step;
-        let mut out = Options { states: Vec::with_capacity(12), now: here };
+        let mut out = Options { all: [(here, false); OPTIONS_MAX], count: 0, now: here };
         if changed {
             // This step's rise is used up; it may still fall.
             let count = gone + 1;
             match l.level(here) {
-                None => out.states.push((l.off(count), false)),
+                None => out.extend([(l.off(count), false)]),
                 Some(level) => {
                     let (_, _, down) = l.reach();
-                    out.states.extend(
+                    out.extend(
                         (level.saturating_sub(down)..=level).map(|x| (l.on(x, count), false)),
                     );
                 }
@@ -210,7 +210,7 @@ impl Adviser {
             .unit
             .starts_per_day
             .is_some_and(|most| unit.start_day == now.day() && unit.starts >= most);
-        out.states.extend(l.moves(here).filter(|(_, start)| !(*start && spent)));
+        out.extend(l.moves(here).filter(|(_, start)| !(*start && spent)));
         out
     }
 
@@ -221,7 +221,7 @@ impl Adviser {
         let mut best: Option<(Money, StateId)> = None;
         let mut second = None;
         let (mut off, mut on): (Option<Money>, Option<(Money, StateId)>) = (None, None);
-        for (state, start) in &options.states {
+        for (state, start) in options.states() {
             let score = self.score(*state, *start, value - seen.estimate, steps, worths);
             if !self.states[state.index()].on {
                 off = Some(score);
@@ -315,28 +315,44 @@ fn awaited(view: &View<'_>) -> Option<(Price, Time)> {
 /// Where a step can end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// States and whether each takes a start, the lowest first.
-    pub states: Vec<(StateId, bool)>,
+    all: [(StateId, bool); OPTIONS_MAX],
+    count: usize,
     /// The state of the step before.
     pub now: StateId,
 }
 
+/// Most states that a step can end in: off, and every level.
+const OPTIONS_MAX: usize = LATTICE_LEVELS_MAX + 1;
+
 impl Options {
+    /// States and whether each takes a start, the lowest first.
+    #[must_use]
+    pub fn states(&self) -> &[(StateId, bool)] {
+        &self.all[..self.count]
+    }
+
+    fn extend(&mut self, states: impl IntoIterator<Item = (StateId, bool)>) {
+        for state in states {
+            self.all[self.count] = state;
+            self.count += 1;
+        }
+    }
+
     /// The state of going on as it is.
     fn hold(&self, lattice: &Lattice) -> StateId {
         let level = lattice.level(self.now);
-        let same = self.states.iter().rev().find(|(s, _)| lattice.level(*s) <= level);
-        same.or(self.states.first()).expect("a step can always end somewhere").0
+        let same = self.states().iter().rev().find(|(s, _)| lattice.level(*s) <= level);
+        same.or(self.states().first()).expect("a step can always end somewhere").0
     }
 
     /// Off above the band, on below it; within it as it is. While on, full power below the value
     /// and the least above it.
     fn by_band(&self, lattice: &Lattice, over: Price, model: &Model) -> StateId {
-        let (first, last) = match (self.states.first(), self.states.last()) {
+        let (first, last) = match (self.states().first(), self.states().last()) {
             (Some((first, _)), Some((last, _))) => (*first, *last),
             _ => return self.now,
         };
-        let least = self.states.iter().find(|(s, _)| lattice.level(*s).is_some());
+        let least = self.states().iter().find(|(s, _)| lattice.level(*s).is_some());
         let on = lattice.level(self.now).is_some();
         let stay = match least {
             Some((least, _)) if over > Price::ZERO => *least,

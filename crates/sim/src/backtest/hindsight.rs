@@ -269,6 +269,9 @@ impl Level {
 
 /// A price at the machine of what costs so much at the meter.
 fn at_machine(site: &Site, meter: Price) -> Price {
+    if site.overhead.share_ppm == 0 {
+        return meter;
+    }
     let ppm = WHOLE_PPM + i128::from(site.overhead.share_ppm);
     Price(to_i64(div_half_even(i128::from(meter.0) * ppm, WHOLE_PPM)))
 }
@@ -440,6 +443,7 @@ fn carried_out(site: &Site, units: &[UnitSpec], tape: &Tape, plans: &[Planned<'_
         set_points: vec![Vec::new(); units.len()],
     };
     let mut last = vec![None; plans.len()];
+    let mut drawn = None;
     for (t, row) in tape.settled.iter().enumerate() {
         let length = row.interval.length();
         let (mut power, mut work, mut worth, mut starts) = (Power::ZERO, 0, Money::ZERO, 0);
@@ -460,12 +464,22 @@ fn carried_out(site: &Site, units: &[UnitSpec], tape: &Tape, plans: &[Planned<'_
             }
             *last = Some(level.power);
         }
-        let meter = site.overhead.meter(power);
+        // Nearly always it draws what it drew before.
+        let before = run.segments.last();
+        let before = before.filter(|s| drawn == Some(power) && s.interval.length() == length);
+        let (at_meter, energy, machine_energy) = match before {
+            Some(s) => (s.power, s.energy, s.machine_energy),
+            None => {
+                let meter = site.overhead.meter(power);
+                (meter, meter.over(length), power.over(length))
+            }
+        };
+        drawn = Some(power);
         run.segments.push(Segment {
             interval: row.interval,
-            power: meter,
-            energy: meter.over(length),
-            machine_energy: power.over(length),
+            power: at_meter,
+            energy,
+            machine_energy,
             work,
             compute_revenue: worth,
             starts,
