@@ -42,6 +42,11 @@ pub fn decimal(text: &str, digits: u32) -> Result<i64, NumberError> {
     if text.is_empty() {
         return Err(NumberError::Empty);
     }
+    plain(text.as_bytes(), digits).map_or_else(|| careful(text, digits), Ok)
+}
+
+/// As [`decimal`], of any text without blanks around it that is not empty.
+fn careful(text: &str, digits: u32) -> Result<i64, NumberError> {
     let shown = || text.chars().take(NUMBER_TEXT_MAX).collect::<String>();
     let lower = text.to_ascii_lowercase();
     if matches!(lower.trim_start_matches(['+', '-']), "nan" | "inf" | "infinity") {
@@ -77,6 +82,33 @@ pub fn decimal(text: &str, digits: u32) -> Result<i64, NumberError> {
     i64::try_from(signed).map_err(|_| NumberError::OutOfRange(shown()))
 }
 
+/// A number as nearly all are written, a few digits with a point and a sign before them at most;
+/// `None` where it takes more care.
+fn plain(text: &[u8], digits: u32) -> Option<i64> {
+    let (negative, body) = match text {
+        [b'-', body @ ..] => (true, body),
+        _ => (false, text),
+    };
+    // With so few digits nothing leaves 64 bits.
+    if body.len() > 12 || digits > 6 {
+        return None;
+    }
+    let (mut value, mut left, mut begun, mut point) = (0i64, digits, false, false);
+    for byte in body {
+        match byte {
+            b'0'..=b'9' => {
+                value = value * 10 + i64::from(byte - b'0');
+                left = if point { left.checked_sub(1)? } else { left };
+                begun = true;
+            }
+            b'.' if !point => point = true,
+            _ => return None,
+        }
+    }
+    let value = value * 10i64.pow(left);
+    begun.then_some(if negative { -value } else { value })
+}
+
 fn scale_half_even(value: i128, shift: i32) -> Option<i128> {
     if value == 0 {
         return Some(0);
@@ -96,12 +128,19 @@ fn scale_half_even(value: i128, shift: i32) -> Option<i128> {
 /// # Panics
 /// When `d` is not positive.
 #[must_use]
-#[inline]
+#[inline(always)]
 pub fn div_half_even(n: i128, d: i128) -> i128 {
-    // By itself, so that a divisor known where this is called becomes a multiplication.
-    if let (Ok(n), Ok(d)) = (i64::try_from(n), i64::try_from(d)) {
-        return i128::from(div_half_even_small(n, d));
+    // Always made a part of what calls it, so that a divisor known there becomes a
+    // multiplication.
+    match (i64::try_from(n), i64::try_from(d)) {
+        (Ok(n), Ok(d)) => i128::from(div_half_even_small(n, d)),
+        _ => div_half_even_large(n, d),
     }
+}
+
+/// As [`div_half_even`], for what does not fit 64 bits.
+#[inline(never)]
+fn div_half_even_large(n: i128, d: i128) -> i128 {
     let (q, r) = divided(n, d);
     match (2 * r).cmp(&d) {
         std::cmp::Ordering::Less => q,
@@ -111,7 +150,7 @@ pub fn div_half_even(n: i128, d: i128) -> i128 {
 }
 
 /// As [`div_half_even`], for what fits 64 bits.
-#[inline]
+#[inline(always)]
 fn div_half_even_small(n: i64, d: i64) -> i64 {
     assert!(d > 0, "the divisor is positive");
     let (q, r) = (n.div_euclid(d), n.rem_euclid(d));
@@ -226,6 +265,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_plain_is_read_as_with_care(
+            text in "[-+]?[0-9]{0,8}[.e]?[0-9]{0,7}", digits in 0u32..8
+        ) {
+            if let Some(number) = plain(text.as_bytes(), digits) {
+                assert_eq!(careful(&text, digits), Ok(number));
+            }
+        }
+
         #[test]
         fn every_integer_survives_text(v in -10_000_000_000_000i64..10_000_000_000_000) {
             let text = show(v, 6, 6);

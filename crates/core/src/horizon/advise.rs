@@ -12,10 +12,11 @@
 use super::features::{Eyes, Knowledge, Seen, View};
 use super::lookup::{self, AnchorSet, Ready, Worths};
 use super::model::{Model, ModelError, Table};
-use super::unit::{Lattice, StateId, UnitState};
+use super::unit::{LATTICE_LEVELS_MAX, Lattice, StateId, UnitState};
 use crate::market::FeedBook;
+use crate::number::{div_floor, to_i64};
 use crate::time::{Span, Time};
-use crate::units::{Money, Power, Price};
+use crate::units::{Energy, Money, Power, Price};
 use serde::{Deserialize, Serialize};
 
 /// How long after it is due a price is waited on, holding: a run a step after the last one's
@@ -63,10 +64,22 @@ pub struct Advice {
 pub struct Adviser {
     model: Model,
     lattice: Lattice,
-    /// Each state as a mixture of anchors, by their places in the tables made ready.
-    mixtures: Vec<Vec<(usize, i64)>>,
+    /// What is to be known of each state.
+    states: Vec<Known>,
     /// Each table, made ready.
     tables: Vec<(Knowledge, Ready)>,
+}
+
+/// A state as a decision needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Known {
+    /// As a mixture of anchors, by their places in the tables made ready.
+    mixture: Vec<(usize, i64)>,
+    /// These anchors.
+    anchors: AnchorSet,
+    /// Energy of a step in it.
+    energy: Energy,
+    on: bool,
 }
 
 impl TryFrom<Model> for Adviser {
@@ -93,11 +106,15 @@ impl Adviser {
         let all = (0..lattice.states()).map(|s| StateId(u16::try_from(s).expect("states fit")));
         let anchors = &model.anchors;
         let placed = |(i, w): (usize, i64)| (lookup::place(anchors, i), w);
-        let mixture = |s| anchors.mixture(&lattice, s).into_iter().map(placed).collect();
-        let mixtures = all.map(mixture).collect();
+        let known = |s: StateId| {
+            let mixture: Vec<_> = anchors.mixture(&lattice, s).into_iter().map(placed).collect();
+            let anchors = AnchorSet::of(&mixture);
+            Known { mixture, anchors, energy: lattice.energy(s), on: lattice.level(s).is_some() }
+        };
+        let states = all.map(known).collect();
         let ready = |t: &Table| (t.knowledge, Ready::of(t, anchors, model.worth_most));
         let tables = model.tables.iter().map(ready).collect();
-        Ok(Self { model, lattice, mixtures, tables })
+        Ok(Self { model, lattice, states, tables })
     }
 
     /// The model.
@@ -152,8 +169,8 @@ impl Adviser {
             return self.without(&options, &view, Some(&seen));
         };
         let mut anchors = AnchorSet::default();
-        for (state, _) in &options.states {
-            anchors.add(&self.mixtures[state.index()]);
+        for (state, _) in options.states() {
+            anchors.add(self.states[state.index()].anchors);
         }
         let worths = table.worths(&seen.features, anchors);
         self.best(&options, &seen, value, &worths)
@@ -173,15 +190,15 @@ impl Adviser {
         let gone = ran(unit.switched_at);
         let here = l.state_at_steps(unit.power, gone);
         let changed = unit.changed_at.max(unit.switched_at) >= step;
-        let mut out = Options { states: Vec::with_capacity(12), now: here };
+        let mut out = Options { all: [(here, false); OPTIONS_MAX], count: 0, now: here };
         if changed {
             // This step's rise is used up; it may still fall.
             let count = gone + 1;
             match l.level(here) {
-                None => out.states.push((l.off(count), false)),
+                None => out.extend([(l.off(count), false)]),
                 Some(level) => {
                     let (_, _, down) = l.reach();
-                    out.states.extend(
+                    out.extend(
                         (level.saturating_sub(down)..=level).map(|x| (l.on(x, count), false)),
                     );
                 }
@@ -193,7 +210,7 @@ impl Adviser {
             .unit
             .starts_per_day
             .is_some_and(|most| unit.start_day == now.day() && unit.starts >= most);
-        out.states.extend(l.moves(here).filter(|(_, start)| !(*start && spent)));
+        out.extend(l.moves(here).filter(|(_, start)| !(*start && spent)));
         out
     }
 
@@ -204,9 +221,9 @@ impl Adviser {
         let mut best: Option<(Money, StateId)> = None;
         let mut second = None;
         let (mut off, mut on): (Option<Money>, Option<(Money, StateId)>) = (None, None);
-        for (state, start) in &options.states {
+        for (state, start) in options.states() {
             let score = self.score(*state, *start, value - seen.estimate, steps, worths);
-            if self.lattice.level(*state).is_none() {
+            if !self.states[state.index()].on {
                 off = Some(score);
             } else if on.is_none_or(|(s, _)| score > s) {
                 on = Some((score, *state));
@@ -220,9 +237,9 @@ impl Adviser {
         }
         let (score, state) = best.expect("a step can always end somewhere");
         let off_above = off.zip(on).map(|(off, (on, at))| {
-            let energy = i128::from(self.lattice.energy(at).0.max(1)) * i128::from(steps);
+            let energy = i128::from(self.states[at.index()].energy.0.max(1)) * i128::from(steps);
             let gap = i128::from((on - off).0) * crate::units::WATT_SECONDS_PER_MWH;
-            seen.estimate + Price(crate::number::to_i64(gap.div_euclid(energy)))
+            seen.estimate + Price(to_i64(div_floor(gap, energy)))
         });
         Advice {
             power: self.lattice.power(state),
@@ -246,9 +263,10 @@ impl Adviser {
         steps: i64,
         worths: &Worths,
     ) -> Money {
-        let now = gain.of(self.lattice.energy(state)).times(steps);
+        let known = &self.states[state.index()];
+        let now = gain.of(known.energy).times(steps);
         let cost = if start { self.model.unit.start_cost } else { Money::ZERO };
-        now - cost + worths.mixed(&self.mixtures[state.index()])
+        now - cost + worths.mixed(&known.mixture)
     }
 
     /// Where no table fits: hold while the next run is due, else two thresholds on the newest
@@ -297,28 +315,44 @@ fn awaited(view: &View<'_>) -> Option<(Price, Time)> {
 /// Where a step can end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// States and whether each takes a start, the lowest first.
-    pub states: Vec<(StateId, bool)>,
+    all: [(StateId, bool); OPTIONS_MAX],
+    count: usize,
     /// The state of the step before.
     pub now: StateId,
 }
 
+/// Most states that a step can end in: off, and every level.
+const OPTIONS_MAX: usize = LATTICE_LEVELS_MAX + 1;
+
 impl Options {
+    /// States and whether each takes a start, the lowest first.
+    #[must_use]
+    pub fn states(&self) -> &[(StateId, bool)] {
+        &self.all[..self.count]
+    }
+
+    fn extend(&mut self, states: impl IntoIterator<Item = (StateId, bool)>) {
+        for state in states {
+            self.all[self.count] = state;
+            self.count += 1;
+        }
+    }
+
     /// The state of going on as it is.
     fn hold(&self, lattice: &Lattice) -> StateId {
         let level = lattice.level(self.now);
-        let same = self.states.iter().rev().find(|(s, _)| lattice.level(*s) <= level);
-        same.or(self.states.first()).expect("a step can always end somewhere").0
+        let same = self.states().iter().rev().find(|(s, _)| lattice.level(*s) <= level);
+        same.or(self.states().first()).expect("a step can always end somewhere").0
     }
 
     /// Off above the band, on below it; within it as it is. While on, full power below the value
     /// and the least above it.
     fn by_band(&self, lattice: &Lattice, over: Price, model: &Model) -> StateId {
-        let (first, last) = match (self.states.first(), self.states.last()) {
+        let (first, last) = match (self.states().first(), self.states().last()) {
             (Some((first, _)), Some((last, _))) => (*first, *last),
             _ => return self.now,
         };
-        let least = self.states.iter().find(|(s, _)| lattice.level(*s).is_some());
+        let least = self.states().iter().find(|(s, _)| lattice.level(*s).is_some());
         let on = lattice.level(self.now).is_some();
         let stay = match least {
             Some((least, _)) if over > Price::ZERO => *least,

@@ -1,59 +1,72 @@
 //! A table looked up at one decision's features: the worth of the anchors that are asked for.
 
-use super::features::{FEATURE_BITS, Features};
-use super::model::{ANCHORS_MAX, Anchors, KNOTS_MAX, Table, Term};
+use super::features::{FEATURES, Features};
+use super::model::{ANCHORS_MAX, Anchors, CONSTANT_MAX, LEAF_MAX, Next, TREES_MAX, Table, Tree};
 use crate::number::to_i64;
 use crate::units::Money;
 
 /// Fractional bits of an interpolation weight.
 pub(super) const WEIGHT_BITS: u32 = 16;
-/// A function of one feature is at most this where 64 bits are enough for a term, and so is what
-/// it is multiplied by: their product then fits, and so do as many terms as there can be.
-const HERE_MAX: i64 = 1 << 42;
-const TIMES_MAX: u32 = 1 << 20;
+/// Anchors that are summed together: a loop over a known number of them is unrolled.
+const LANES: usize = 4;
+/// Places for features, such that no index of one needs to be checked.
+const PLACES: usize = FEATURES.next_power_of_two();
+
+const _: () = assert!(
+    TREES_MAX as i64 * LEAF_MAX as i64 + CONSTANT_MAX as i64 <= i32::MAX as i64,
+    "a sum over trees fits 32 bits"
+);
+
+/// Numbers of some anchors.
+type Block = [i32; LANES];
 
 /// A table made ready to be looked up. Its anchors are in an order in which those that one
-/// decision asks for lie side by side: off, then all levels of one count of steps after the other.
+/// decision asks for lie side by side, in blocks: off, then all levels of one count of steps
+/// after the other, each filled up to whole blocks. Its trees are filled up to one depth, so that
+/// every walk through one takes as many steps and none has to be guessed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ready {
-    constant: Vec<i64>,
-    terms: Vec<ReadyTerm>,
-    /// By term, by piece, by anchor: value at the piece's lower knot, and slope.
-    pieces: Vec<(i64, i64)>,
+    unit: Money,
+    /// By block.
+    constant: Vec<Block>,
+    /// How many questions each tree asks, at least one.
+    depth: u32,
+    /// By tree: the first question, the two that may follow it, the four that may follow these.
+    splits: Vec<ReadySplit>,
+    /// By tree, by answers: where the leaf's blocks begin.
+    ends: Vec<u32>,
+    /// By leaf, by block.
+    leaves: Vec<Block>,
     /// Worths are cut off here, either way: none that it was fitted on was more.
     most: Money,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct ReadyTerm {
-    /// The knots; above the last one, what no feature reaches.
-    knots: [i32; KNOTS_MAX],
-    count: usize,
-    of: usize,
-    times: Option<usize>,
-    /// Where its pieces begin.
-    first: usize,
-    /// As far into a piece, to either side, 64 bits are enough.
-    narrow: i64,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ReadySplit {
+    at: i32,
+    of: u8,
 }
 
-/// Anchors of a table, each once, by their place in a [`Ready`] one.
+/// Anchors of a table by the blocks of a [`Ready`] one that they lie in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct AnchorSet(u64);
 
-const _: () = assert!(ANCHORS_MAX <= u64::BITS as usize, "an anchor has a bit");
+/// Most blocks: each has an anchor.
+const BLOCKS_MAX: usize = ANCHORS_MAX;
+const _: () = assert!(BLOCKS_MAX <= u64::BITS as usize, "a block has a bit");
 
 /// Worth of anchors relative to full power; what is said of others than were asked for is of no
 /// meaning.
 #[derive(Debug)]
-pub(super) struct Worths([i64; ANCHORS_MAX]);
+pub(super) struct Worths([[i64; LANES]; BLOCKS_MAX]);
 
 /// The place of an anchor in a [`Ready`] table.
 pub(super) fn place(anchors: &Anchors, i: usize) -> usize {
     let off = anchors.off.len();
     i.checked_sub(off).map_or(i, |on| {
         let (level, steps) = (on / anchors.on.len(), on % anchors.on.len());
-        off + steps * anchors.levels.len() + level
+        let filled = |n: usize| n.next_multiple_of(LANES);
+        filled(off) + steps * filled(anchors.levels.len()) + level
     })
 }
 
@@ -61,134 +74,124 @@ impl Ready {
     /// Makes a table ready that was checked.
     pub(super) fn of(table: &Table, anchors: &Anchors, most: Money) -> Self {
         let states = table.constant.len();
-        let mut order = vec![0; states];
-        for i in 0..states {
-            order[place(anchors, i)] = i;
-        }
-        let mut pieces = Vec::new();
-        let mut terms = Vec::with_capacity(table.terms.len());
-        for term in &table.terms {
-            terms.push(ReadyTerm::of(term, pieces.len()));
-            for piece in term.pieces.chunks_exact(states) {
-                pieces.extend(order.iter().map(|i| piece[*i]));
+        let places: Vec<usize> = (0..states).map(|i| place(anchors, i)).collect();
+        let blocks = places.iter().max().map_or(0, |last| last / LANES + 1);
+        let filled = |numbers: &[i32]| {
+            let mut row = vec![[0; LANES]; blocks];
+            for (v, place) in numbers.iter().zip(&places) {
+                row[place / LANES][place % LANES] = *v;
+            }
+            row
+        };
+        let depths = table.trees.iter().map(|t| t.depth(states).expect("it was checked"));
+        let depth = depths.max().unwrap_or(0).max(1);
+        let (mut splits, mut ends, mut leaves) = (Vec::new(), Vec::new(), Vec::new());
+        for tree in &table.trees {
+            let (asked, answers) = complete(tree, depth);
+            splits.extend(asked);
+            ends.extend(answers.iter().map(|leaf| (leaves.len() + leaf * blocks) as u32));
+            for leaf in tree.leaves.chunks_exact(states) {
+                leaves.extend(filled(leaf));
             }
         }
-        let constant = order.iter().map(|i| table.constant[*i]).collect();
-        Self { constant, terms, pieces, most }
+        let (constant, depth) = (filled(&table.constant), depth as u32);
+        Self { unit: table.unit, constant, depth, splits, ends, leaves, most }
     }
 
     /// Worth of anchors at a decision's features.
     pub(super) fn worths(&self, features: &Features, anchors: AnchorSet) -> Worths {
-        let states = self.constant.len();
-        let mut sums = [0; ANCHORS_MAX];
-        sums[..states].copy_from_slice(&self.constant);
-        let (runs, count) = anchors.runs();
-        let runs = &runs[..count];
-        for term in &self.terms {
-            let x = features[term.of];
-            // Knots rise: this many lie at or below.
-            let below: i32 = term.knots.iter().map(|k| i32::from(*k <= x)).sum();
-            let piece = (below as usize).min(term.count);
-            let into = x - term.knots[piece.saturating_sub(1)];
-            let times = term.times.map(|i| features[i]);
-            let narrow = i64::from(into.unsigned_abs()) <= term.narrow
-                && times.is_none_or(|t| t.unsigned_abs() <= TIMES_MAX);
-            let piece = &self.pieces[term.first + piece * states..][..states];
-            for (from, to) in runs {
-                let (from, to) = (usize::from(*from), usize::from(*to));
-                let (piece, sums) = (&piece[from..to], &mut sums[from..to]);
-                match times {
-                    _ if !narrow => add_wide(piece, into, times, sums),
-                    None => add(piece, into, sums),
-                    Some(times) => add_product(piece, into, times, sums),
+        let mut ends = [0; TREES_MAX];
+        let trees = self.ends.len() >> self.depth;
+        let ends = &mut ends[..trees];
+        self.walk(features, ends);
+        let mut worths = Worths([[0; LANES]; BLOCKS_MAX]);
+        let (list, count) = anchors.list();
+        for b in list[..count].iter().map(|b| usize::from(*b)) {
+            let mut sums = self.constant[b];
+            for end in &*ends {
+                let leaf = &self.leaves[*end as usize + b];
+                for (sum, v) in sums.iter_mut().zip(leaf) {
+                    *sum = sum.wrapping_add(*v);
                 }
             }
+            let worth = |sum: i32| (i64::from(sum) * self.unit.0).clamp(-self.most.0, self.most.0);
+            worths.0[b] = sums.map(worth);
         }
-        for sum in &mut sums[..states] {
-            *sum = (*sum).clamp(-self.most.0, self.most.0);
-        }
-        Worths(sums)
+        worths
     }
-}
 
-impl ReadyTerm {
-    fn of(term: &Term, first: usize) -> Self {
-        let mut knots = [i32::MAX; KNOTS_MAX];
-        knots[..term.knots.len()].copy_from_slice(&term.knots);
-        let largest = |of: fn(&(i64, i64)) -> i64| {
-            term.pieces.iter().map(|p| of(p).saturating_abs()).max().unwrap_or(0)
-        };
-        let (base, slope) = (largest(|p| p.0), largest(|p| p.1));
-        // Rounding goes towards minus infinity: by one at most.
-        let left = HERE_MAX.saturating_sub(base).saturating_sub(1);
-        let narrow = if left < 0 { -1 } else { (left << FEATURE_BITS) / slope.max(1) };
-        Self {
-            knots,
-            count: term.knots.len(),
-            of: usize::from(term.of),
-            times: term.times.map(usize::from),
-            first,
-            narrow,
+    /// Goes through each tree to its leaf.
+    fn walk(&self, features: &Features, ends: &mut [u32]) {
+        let mut x = [0; PLACES];
+        x[..FEATURES].copy_from_slice(features);
+        let leaves = 1 << self.depth;
+        let trees = self.splits.chunks_exact(leaves - 1).zip(self.ends.chunks_exact(leaves));
+        for (end, (splits, leaves)) in ends.iter_mut().zip(trees) {
+            let mut i = 0;
+            for _ in 0..self.depth {
+                let ReadySplit { at, of } = splits[i];
+                i = 2 * i + 1 + usize::from(x[usize::from(of) % PLACES] > at);
+            }
+            *end = leaves[i - splits.len()];
         }
     }
 }
 
-/// Adds a function of one feature to sums, where 64 bits are enough: nothing wraps.
-#[inline]
-fn add(piece: &[(i64, i64)], into: i32, sums: &mut [i64]) {
-    for (sum, (base, slope)) in sums.iter_mut().zip(piece) {
-        let here = base.wrapping_add(slope.wrapping_mul(i64::from(into)) >> FEATURE_BITS);
-        *sum = sum.wrapping_add(here);
+/// A tree filled up to a depth: its questions, and the leaf for each way through them.
+fn complete(tree: &Tree, depth: usize) -> (Vec<ReadySplit>, Vec<usize>) {
+    let first = if tree.splits.is_empty() { Next::Leaf(0) } else { Next::Split(0) };
+    let (mut splits, mut row) = (Vec::new(), vec![first]);
+    for _ in 0..depth {
+        let mut below = Vec::with_capacity(2 * row.len());
+        for next in row {
+            // A leaf that is reached early is asked about nothing any more.
+            let (split, low, high) = match next {
+                Next::Leaf(_) => (ReadySplit { at: i32::MAX, of: 0 }, next, next),
+                Next::Split(i) => {
+                    let s = tree.splits[usize::from(i)];
+                    (ReadySplit { at: s.at, of: s.of }, s.low, s.high)
+                }
+            };
+            splits.push(split);
+            below.extend([low, high]);
+        }
+        row = below;
     }
-}
-
-/// Adds such a function times another feature to sums, where 64 bits are enough.
-#[inline]
-fn add_product(piece: &[(i64, i64)], into: i32, times: i32, sums: &mut [i64]) {
-    for (sum, (base, slope)) in sums.iter_mut().zip(piece) {
-        let here = base.wrapping_add(slope.wrapping_mul(i64::from(into)) >> FEATURE_BITS);
-        *sum = sum.wrapping_add(here.wrapping_mul(i64::from(times)) >> FEATURE_BITS);
-    }
-}
-
-/// Adds either to sums, whatever its size.
-#[cold]
-fn add_wide(piece: &[(i64, i64)], into: i32, times: Option<i32>, sums: &mut [i64]) {
-    let scaled = |a: i64, b: i32| ((i128::from(a) * i128::from(b)) >> FEATURE_BITS) as i64;
-    for (sum, (base, slope)) in sums.iter_mut().zip(piece) {
-        let here = base + scaled(*slope, into);
-        *sum += times.map_or(here, |times| scaled(here, times));
-    }
+    let leaf = |next| match next {
+        Next::Leaf(i) => usize::from(i),
+        Next::Split(_) => unreachable!("a tree is no deeper than the deepest"),
+    };
+    (splits, row.into_iter().map(leaf).collect())
 }
 
 impl AnchorSet {
-    /// Adds those of a mixture.
-    pub(super) fn add(&mut self, mixture: &[(usize, i64)]) {
-        for (place, _) in mixture {
-            self.0 |= 1 << place;
-        }
+    /// Those of a mixture.
+    pub(super) fn of(mixture: &[(usize, i64)]) -> Self {
+        Self(mixture.iter().fold(0, |set, (place, _)| set | 1 << (place / LANES)))
     }
 
-    /// The anchors as half-open ranges, the lowest first, and how many ranges.
-    fn runs(self) -> ([(u8, u8); ANCHORS_MAX / 2], usize) {
-        let (mut runs, mut count) = ([(0, 0); ANCHORS_MAX / 2], 0);
-        let (mut left, mut from) = (self.0, 0);
+    /// Adds others.
+    pub(super) fn add(&mut self, others: Self) {
+        self.0 |= others.0;
+    }
+
+    /// The blocks, the lowest first, and how many.
+    fn list(self) -> ([u8; BLOCKS_MAX], usize) {
+        let (mut list, mut count, mut left) = ([0; BLOCKS_MAX], 0, self.0);
         while left != 0 {
-            let gap = left.trailing_zeros();
-            let length = (left >> gap).trailing_ones();
-            runs[count] = ((from + gap) as u8, (from + gap + length) as u8);
+            list[count] = left.trailing_zeros() as u8;
             count += 1;
-            from += gap + length;
-            left = left.checked_shr(gap + length).unwrap_or(0);
+            left &= left - 1;
         }
-        (runs, count)
+        (list, count)
     }
 }
 
 impl Worths {
     /// Worth of a mixture of anchors that were asked for, by their places.
     pub(super) fn mixed(&self, mixture: &[(usize, i64)]) -> Money {
-        let part = |(place, w): &(usize, i64)| i128::from(self.0[*place]) * i128::from(*w);
+        let worth = |place: usize| i128::from(self.0[place / LANES][place % LANES]);
+        let part = |(place, w): &(usize, i64)| worth(*place) * i128::from(*w);
         Money(to_i64(mixture.iter().map(part).sum::<i128>() >> WEIGHT_BITS))
     }
 }
@@ -196,83 +199,120 @@ impl Worths {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::horizon::features::{FEATURES, Knowledge};
+    use crate::horizon::features::Knowledge;
+    use crate::horizon::model::{DEPTH_MAX, Split};
     use proptest::prelude::*;
 
-    /// One anchor, term by term in 128 bits.
-    fn plainly(table: &Table, features: &Features, i: usize) -> i64 {
-        let mut sum = i128::from(table.constant[i]);
-        for term in &table.terms {
-            let x = features[usize::from(term.of)];
-            let piece = term.knots.iter().take_while(|k| **k <= x).count();
-            let from = term.knots[piece.saturating_sub(1)];
-            let (base, slope) = term.pieces[piece * table.constant.len() + i];
-            let way = i128::from(slope) * (i128::from(x) - i128::from(from));
-            let here = i128::from(base) + (way >> FEATURE_BITS);
-            sum += term
-                .times
-                .map_or(here, |t| (here * i128::from(features[usize::from(t)])) >> FEATURE_BITS);
-        }
-        i64::try_from(sum).unwrap()
+    const STATES: usize = 5;
+
+    /// One anchor, question by question.
+    fn plainly(table: &Table, features: &Features, anchor: usize) -> i64 {
+        let leaf = |tree: &Tree| {
+            let mut next = if tree.splits.is_empty() { Next::Leaf(0) } else { Next::Split(0) };
+            loop {
+                match next {
+                    Next::Leaf(i) => return tree.leaves[usize::from(i) * STATES + anchor],
+                    Next::Split(i) => {
+                        let s = tree.splits[usize::from(i)];
+                        next = if features[usize::from(s.of)] <= s.at { s.low } else { s.high };
+                    }
+                }
+            }
+        };
+        let sum = table.trees.iter().map(|t| i64::from(leaf(t))).sum::<i64>();
+        (sum + i64::from(table.constant[anchor])) * table.unit.0
     }
 
-    /// A table of five anchors; coefficients up to a bound.
-    fn table(bound: i64) -> impl Strategy<Value = Table> {
-        let term = move |knots: Vec<i32>| {
-            let pieces = prop::collection::vec((-bound..=bound, -bound..=bound), 5 * 17);
-            let feature = 0..FEATURES as u8;
-            (feature.clone(), prop::option::of(feature), pieces).prop_map(
-                move |(of, times, all)| {
-                    let pieces = all[..5 * (knots.len() + 1)].to_vec();
-                    Term { of, times, knots: knots.clone(), pieces }
-                },
-            )
-        };
-        let knots = prop::collection::btree_set(-90_000i32..90_000, 1..17);
-        let terms = knots.prop_flat_map(move |k| term(k.into_iter().collect()));
-        let constant = prop::collection::vec(-bound..=bound, 5);
-        (constant, prop::collection::vec(terms, 0..6)).prop_map(|(constant, terms)| Table {
-            knowledge: Knowledge::Published,
-            constant,
-            terms,
+    /// A tree of any shape: each question is put where one of the ways ended.
+    fn tree() -> impl Strategy<Value = Tree> {
+        let question = (0..FEATURES as u8, -90_000i32..90_000, any::<prop::sample::Index>());
+        let leaves = prop::collection::vec(-LEAF_MAX..=LEAF_MAX, 21 * STATES);
+        (prop::collection::vec(question, 0..20), leaves).prop_map(|(questions, mut leaves)| {
+            let (mut splits, mut open) = (Vec::<Split>::new(), vec![(None, 0)]);
+            for (of, at, way) in questions {
+                let (from, depth) = open.swap_remove(way.index(open.len()));
+                if depth == DEPTH_MAX {
+                    open.push((from, depth));
+                    continue;
+                }
+                let here = splits.len();
+                join(&mut splits, from, Next::Split(here as u16));
+                splits.push(Split { of, at, low: Next::Leaf(0), high: Next::Leaf(0) });
+                open.extend([(Some((here, false)), depth + 1), (Some((here, true)), depth + 1)]);
+            }
+            leaves.truncate(open.len() * STATES);
+            for (leaf, (from, _)) in open.into_iter().enumerate() {
+                join(&mut splits, from, Next::Leaf(leaf as u16));
+            }
+            Tree { splits, leaves }
         })
     }
 
-    fn agrees(table: &Table, features: &Features, asked: u64, most: i64) {
-        let anchors = Anchors { off: vec![1], on: vec![1, 3], levels: vec![0, 5] };
-        let mut set = AnchorSet::default();
-        let asked: Vec<usize> = (0..5).filter(|i| asked >> i & 1 == 1).collect();
-        for i in &asked {
-            set.add(&[(place(&anchors, *i), 1)]);
-        }
-        let worths = Ready::of(table, &anchors, Money(most)).worths(features, set);
-        for i in asked {
-            let plain = plainly(table, features, i).clamp(-most, most);
-            assert_eq!(worths.0[place(&anchors, i)], plain, "anchor {i}");
+    fn join(splits: &mut [Split], from: Option<(usize, bool)>, next: Next) {
+        match from {
+            Some((i, false)) => splits[i].low = next,
+            Some((i, true)) => splits[i].high = next,
+            None => {}
         }
     }
 
     proptest! {
         #[test]
-        fn sums_are_those_of_the_formula(
-            table in prop_oneof![table(1_000_000), table(1_000_000_000_000)],
-            features in prop::array::uniform32(-200_000i32..200_000),
-            anchors in 0u64..32,
+        fn sums_are_those_of_the_trees(
+            trees in prop::collection::vec(tree(), 0..6),
+            constant in prop::collection::vec(-CONSTANT_MAX..=CONSTANT_MAX, STATES),
+            unit in 1i64..1 << 31,
+            features in prop::array::uniform32(-100_000i32..100_000),
+            asked in 0u64..32,
             most in prop_oneof![Just(i64::MAX), 1i64..1_000_000_000],
         ) {
             let features = std::array::from_fn(|i| features[i % 32] ^ i as i32);
-            agrees(&table, &features, anchors, most);
+            let (unit, knowledge) = (Money(unit), Knowledge::Published);
+            let table = Table { knowledge, unit, constant, trees };
+            for tree in &table.trees {
+                prop_assert!(tree.depth(STATES).is_some(), "{tree:?}");
+            }
+            let anchors = Anchors { off: vec![1], on: vec![1, 3], levels: vec![0, 5] };
+            let asked: Vec<usize> = (0..STATES).filter(|i| asked >> i & 1 == 1).collect();
+            let mut set = AnchorSet::default();
+            for i in &asked {
+                set.add(AnchorSet::of(&[(place(&anchors, *i), 1)]));
+            }
+            let worths = Ready::of(&table, &anchors, Money(most)).worths(&features, set);
+            for i in asked {
+                let plain = plainly(&table, &features, i).clamp(-most, most);
+                let place = place(&anchors, i);
+                prop_assert_eq!(worths.0[place / LANES][place % LANES], plain, "anchor {}", i);
+            }
         }
 
-        /// At the bounds of what a model may say 128 bits are needed, and taken.
+        /// What does not hang together is refused, and nothing is read beyond an end.
         #[test]
-        fn wide_sums_are_too(
-            table in table(1_000_000_000_000_000),
-            feature in -30_000i32..30_000,
-            anchors in 0u64..32,
+        fn a_tree_that_does_not_hang_together_is_refused(
+            tree in tree(),
+            split in any::<prop::sample::Index>(),
+            high in any::<bool>(),
+            next in prop_oneof![
+                (0u16..30).prop_map(Next::Split),
+                (0u16..30).prop_map(Next::Leaf),
+            ],
         ) {
-            let features = std::array::from_fn(|i| feature - 100 * i as i32);
-            agrees(&table, &features, anchors, i64::MAX);
+            let mut tree = tree;
+            prop_assume!(!tree.splits.is_empty());
+            let i = split.index(tree.splits.len());
+            join(&mut tree.splits, Some((i, high)), next);
+            let within = match next {
+                Next::Split(to) => usize::from(to) > i && usize::from(to) < tree.splits.len(),
+                Next::Leaf(to) => usize::from(to) < tree.leaves.len() / STATES,
+            };
+            match tree.depth(STATES) {
+                Some(depth) => {
+                    prop_assert!(within && depth <= DEPTH_MAX);
+                    let (splits, leaves) = complete(&tree, depth.max(1));
+                    prop_assert_eq!(splits.len() + 1, leaves.len());
+                }
+                None => prop_assert!(!within || matches!(next, Next::Split(_))),
+            }
         }
     }
 }

@@ -1,9 +1,8 @@
 //! A trained model as data: what states of a unit are worth, seen from what is known.
 //!
 //! `W(d | x)` is the money still to come after a step that ends in state `d`, less that after
-//! one at full power, as expected from features `x`. For a few *anchor* states it is a sum of
-//! piecewise linear functions of one feature each, and of products of such a function of one
-//! feature with another feature; between anchors it is interpolated.
+//! one at full power, as expected from features `x`. For a few *anchor* states it is a sum over
+//! small decision trees; between anchors it is interpolated.
 
 use super::features::Knowledge;
 use super::lookup::WEIGHT_BITS;
@@ -15,41 +14,67 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Version of the model's meaning: features, their order and the sums.
-pub const MODEL_VERSION: u16 = 1;
+pub const MODEL_VERSION: u16 = 2;
 /// Most anchor states.
 pub const ANCHORS_MAX: usize = 64;
-/// Most terms of a table.
-pub const TERMS_MAX: usize = 96;
-/// Most knots of a term.
-pub const KNOTS_MAX: usize = 16;
-/// Largest coefficient: one thousand million of currency.
-const COEFFICIENT_MAX: i64 = 1_000_000_000_000_000;
+/// Most trees of a table.
+pub const TREES_MAX: usize = 512;
+/// Most questions a tree asks before it answers.
+pub const DEPTH_MAX: usize = 8;
+/// Largest number in a leaf, and in a constant: all trees and a constant together then fit 32 bits.
+pub const LEAF_MAX: i32 = 1 << 21;
+/// See [`LEAF_MAX`].
+pub const CONSTANT_MAX: i32 = 1 << 29;
+/// Most that one of a table's numbers stands for: a sum of them then fits 64 bits.
+const UNIT_MAX: Money = Money(1 << 31);
+/// Largest bound of a worth: one thousand million of currency.
+const WORTH_MAX: i64 = 1_000_000_000_000_000;
 /// Farthest local time is from UTC.
 const OFFSET_MAX: Span = Span::hours(26);
 
-/// A piecewise linear function of a feature, one for each anchor, alone or times another feature.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Term {
-    /// Index of the feature it is a function of.
-    pub of: u8,
-    /// Index of the feature it is multiplied by.
-    pub times: Option<u8>,
-    /// Where its slope changes, rising.
-    pub knots: Vec<i32>,
-    /// For each piece, the lowest first, for each anchor: value at the piece's lower knot (the
-    /// first knot for the first piece), and slope for one unit of the feature; micro-currency.
-    pub pieces: Vec<(i64, i64)>,
+/// Where a tree goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Next {
+    /// To one of its questions, later in the list.
+    Split(u16),
+    /// To one of its leaves.
+    Leaf(u16),
 }
 
-/// Worth of the anchors under one kind of knowledge.
+/// A question of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// Index of the feature that is looked at.
+    pub of: u8,
+    /// The most that it is on the low side.
+    pub at: i32,
+    /// Where the tree goes on if the feature is at most that.
+    pub low: Next,
+    /// Where it goes on if the feature is more.
+    pub high: Next,
+}
+
+/// A decision tree: from its first question to a leaf.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tree {
+    /// The questions; without any the tree is its first leaf.
+    pub splits: Vec<Split>,
+    /// For each leaf, a number for each anchor.
+    pub leaves: Vec<i32>,
+}
+
+/// Worth of the anchors under one kind of knowledge: the sum of a constant and of one leaf of each
+/// tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     /// What is known.
     pub knowledge: Knowledge,
+    /// What a one stands for.
+    pub unit: Money,
     /// Constant part for each anchor.
-    pub constant: Vec<i64>,
-    /// The terms.
-    pub terms: Vec<Term>,
+    pub constant: Vec<i32>,
+    /// The trees.
+    pub trees: Vec<Tree>,
 }
 
 /// Two prices between which a unit stays as it is.
@@ -231,7 +256,7 @@ impl Model {
         let steps = self.settle_step.0 > 0 && self.settle_step.0 % self.step.0 == 0;
         part(steps && self.settle_step.0 / self.step.0 <= 255, "step")?;
         part(self.scale.0 > 0, "scale")?;
-        part((1..=COEFFICIENT_MAX).contains(&self.worth_most.0), "largest worth")?;
+        part((1..=WORTH_MAX).contains(&self.worth_most.0), "largest worth")?;
         part(self.offsets.windows(2).all(|w| w[0].0 < w[1].0), "list of time zone offsets")?;
         let far = |(_, offset): &(Time, Span)| offset.0.abs() > OFFSET_MAX.0;
         part(!self.offsets.iter().any(far), "list of time zone offsets")?;
@@ -239,11 +264,11 @@ impl Model {
         part(self.band.start_below <= self.band.stop_above, "band")?;
         let states = self.anchors.count();
         for table in &self.tables {
-            part(table.constant.len() == states && table.terms.len() <= TERMS_MAX, "table")?;
-            part(table.constant.iter().all(|c| c.abs() <= COEFFICIENT_MAX), "constant")?;
-            for term in &table.terms {
-                part(term.fits(states), "term")?;
-            }
+            let constant = |c: &i32| c.abs() <= CONSTANT_MAX;
+            part(table.constant.len() == states && table.trees.len() <= TREES_MAX, "table")?;
+            part(table.unit > Money::ZERO && table.unit <= UNIT_MAX, "unit of money")?;
+            part(table.constant.iter().all(constant), "constant")?;
+            part(table.trees.iter().all(|t| t.depth(states).is_some()), "tree")?;
         }
         Ok(lattice)
     }
@@ -263,16 +288,37 @@ pub fn offset_at(offsets: &[(Time, Span)], at: Time) -> Span {
     next.checked_sub(1).map_or(Span::ZERO, |i| offsets[i].1)
 }
 
-impl Term {
-    fn fits(&self, states: usize) -> bool {
-        let features = super::features::FEATURES;
-        let known = |i: u8| usize::from(i) < features;
-        known(self.of)
-            && self.times.is_none_or(known)
-            && !self.knots.is_empty()
-            && self.knots.len() <= KNOTS_MAX
-            && self.knots.windows(2).all(|w| w[0] < w[1])
-            && self.pieces.len() == (self.knots.len() + 1) * states
-            && self.pieces.iter().all(|(a, b)| a.abs().max(b.abs()) <= COEFFICIENT_MAX)
+impl Tree {
+    /// How many questions it asks at most; `None` where it does not hang together for so many
+    /// anchors, or is out of bounds.
+    #[must_use]
+    pub fn depth(&self, anchors: usize) -> Option<usize> {
+        let leaves = self.leaves.chunks_exact(anchors.max(1));
+        let whole = leaves.remainder().is_empty() && leaves.len() > 0;
+        if !whole || self.leaves.iter().any(|v| v.unsigned_abs() > LEAF_MAX.unsigned_abs()) {
+            return None;
+        }
+        // How deep each question lies: those it leads to come later in the list.
+        let mut depths = vec![0; self.splits.len()];
+        let mut deepest = 0;
+        for (i, split) in self.splits.iter().enumerate() {
+            if usize::from(split.of) >= super::features::FEATURES {
+                return None;
+            }
+            let below = depths[i] + 1;
+            for next in [split.low, split.high] {
+                match next {
+                    Next::Leaf(leaf) if usize::from(leaf) < leaves.len() => {
+                        deepest = deepest.max(below);
+                    }
+                    Next::Split(to) if usize::from(to) > i => {
+                        let depth = depths.get_mut(usize::from(to))?;
+                        *depth = below.max(*depth);
+                    }
+                    _ => return None,
+                }
+            }
+        }
+        (deepest <= DEPTH_MAX && depths.iter().all(|d| *d < DEPTH_MAX)).then_some(deepest)
     }
 }

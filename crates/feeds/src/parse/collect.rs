@@ -40,6 +40,8 @@ pub(super) struct Collector<'a> {
     market: &'a Market,
     index: HashMap<Vec<u8>, usize>,
     key: Vec<u8>,
+    /// The last row's key and its place.
+    last: Option<(Vec<u8>, usize)>,
     series: Vec<Series>,
     loads: Vec<LoadSeries>,
     map: Vec<Mapping>,
@@ -70,6 +72,7 @@ impl<'a> Collector<'a> {
             market,
             index: HashMap::new(),
             key: Vec::new(),
+            last: None,
             series: Vec::new(),
             loads: Vec::new(),
             map: Vec::new(),
@@ -197,9 +200,19 @@ impl<'a> Collector<'a> {
         self.key.extend_from_slice(kind.as_bytes());
         self.key.push(0);
         self.key.extend_from_slice(series_kind.name().as_bytes());
-        let at = match self.index.get(&self.key) {
-            Some(at) => *at,
-            None => self.open(name, kind, series_kind)?,
+        let at = match &self.last {
+            // Where one point is wanted, all rows are of it.
+            Some((key, at)) if *key == self.key => *at,
+            _ => {
+                let at = match self.index.get(&self.key) {
+                    Some(at) => *at,
+                    None => self.open(name, kind, series_kind)?,
+                };
+                let (key, last) = self.last.get_or_insert_default();
+                key.clone_from(&self.key);
+                *last = at;
+                at
+            }
         };
         self.count_row()?;
         if let Some(bound) = self.market.beyond(row.interval.start, row.price) {

@@ -75,10 +75,12 @@ impl<'r> Row<'r> {
     /// Which pass of a repeated hour a column marks.
     pub fn pass(&self, flag: Option<usize>) -> Result<Pass, FeedError> {
         let Some(at) = flag else { return Ok(Pass::Unsaid) };
-        match self.cell(at).to_ascii_lowercase().as_slice() {
+        let cell = self.cell(at);
+        let is = |words: [&[u8]; 3]| words.iter().any(|word| cell.eq_ignore_ascii_case(word));
+        match cell {
             b"" => Ok(Pass::Unsaid),
-            b"n" | b"false" | b"0" => Ok(Pass::First),
-            b"y" | b"true" | b"1" => Ok(Pass::Second),
+            _ if is([b"n", b"false", b"0"]) => Ok(Pass::First),
+            _ if is([b"y", b"true", b"1"]) => Ok(Pass::Second),
             _ => Err(self.unreadable(at, "Y or N", FETCH_AGAIN)),
         }
     }

@@ -30,6 +30,8 @@ pub(super) struct RowReader<'a> {
     foreign: Option<FeedError>,
     /// Names of what was passed over.
     passed_over: Vec<String>,
+    /// The wanted columns of the file being read, once a row of it was; of a wide file alone.
+    chosen: Option<Vec<(SettlementPoint, usize)>>,
     collector: Collector<'a>,
 }
 
@@ -44,6 +46,7 @@ impl<'a> RowReader<'a> {
             unknown: None,
             foreign: None,
             passed_over: Vec::new(),
+            chosen: None,
             collector: Collector::new(market),
         }
     }
@@ -211,6 +214,7 @@ impl<'a> RowReader<'a> {
 
     /// All files of one input are of one kind, and that kind goes with market and options.
     fn agree(&mut self, file: &str, layout: &Layout) -> Result<Held, FeedError> {
+        self.chosen = None;
         let kind = layout.kind;
         let asked = self.options.kind.map(SeriesKind::from);
         let held = match (kind.series_kind(), &layout.what) {
@@ -260,11 +264,11 @@ impl<'a> RowReader<'a> {
             What::Long { name, typed, price } => self.long(row, (*name, *typed, *price), held),
             What::Wide { points, typed } => {
                 let mut interval = None;
-                for (name, at) in points {
-                    let Some(point) = self.wide_point(name, *typed) else {
-                        self.collector.passed_over(name.as_bytes());
-                        continue;
-                    };
+                let chosen = match self.chosen.take() {
+                    Some(chosen) => chosen,
+                    None => self.choose(points, *typed),
+                };
+                for (point, at) in &chosen {
                     if is_lacking(row, *typed, *at) {
                         continue;
                     }
@@ -276,6 +280,7 @@ impl<'a> RowReader<'a> {
                     let told = self.collector.push((&point.name, &point.kind), held, when, value);
                     told.map_err(|refusal| refused(row, refusal))?;
                 }
+                self.chosen = Some(chosen);
                 Ok(())
             }
             What::Single { price } => {
@@ -369,6 +374,22 @@ impl<'a> RowReader<'a> {
         self.wanted
             .as_ref()
             .is_some_and(|w| !w.kind.is_empty() && !kind.is_empty() && w.kind != kind)
+    }
+
+    /// The wanted columns of a wide file, which are the same in each of its rows.
+    fn choose(
+        &mut self,
+        points: &[(String, usize)],
+        typed: Typed,
+    ) -> Vec<(SettlementPoint, usize)> {
+        let mut chosen = Vec::new();
+        for (name, at) in points {
+            match self.wide_point(name, typed) {
+                Some(point) => chosen.push((point, *at)),
+                None => self.collector.passed_over(name.as_bytes()),
+            }
+        }
+        chosen
     }
 
     /// The point of a wide column, when it is wanted.

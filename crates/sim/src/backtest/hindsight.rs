@@ -27,7 +27,7 @@ use headgate_core::market::PriceRow;
 use headgate_core::number::{div_half_even, to_i64};
 use headgate_core::site::{Cohort, Site, Value};
 use headgate_core::time::{Interval, Span, Time};
-use headgate_core::units::{Energy, Money, NANOS_PER_SECOND, Power, Price};
+use headgate_core::units::{Energy, Money, NANOS_PER_SECOND, Power, Price, Rate};
 
 /// Micro-units that rounding may take in one interval: of revenue, of energy, of resale and of
 /// each part's gain.
@@ -118,11 +118,21 @@ struct Part<'a> {
     /// Whether it is a unit, which moves along its lattice; machines take any level at once.
     unit: bool,
     /// Its working levels, all machines together.
-    levels: Vec<OperatingPoint>,
-    /// What it draws asleep.
-    sleep: Power,
+    levels: Vec<Level>,
+    /// What it is at asleep.
+    sleep: Level,
     /// How many start with one start.
     machines: u64,
+}
+
+/// A level of a part, and what one interval at it comes to.
+#[derive(Debug, Clone, Copy)]
+struct Level {
+    power: Power,
+    energy: Energy,
+    work: i64,
+    /// What its work is worth; `None` where that goes by the hash price.
+    worth: Option<Money>,
 }
 
 /// A part with its plan.
@@ -131,7 +141,7 @@ struct Planned<'a> {
     planner: Planner,
     plan: Plan,
     /// Best level of each interval, where it is free.
-    free: Vec<OperatingPoint>,
+    free: Vec<Level>,
 }
 
 /// Plans a site in hindsight, in settlement intervals. Ramps of the whole site and its starts an
@@ -152,7 +162,7 @@ pub fn hindsight(
         return Err(HindsightError::Coupled { together, import: site.limits.import });
     }
     let lines: Vec<Line> = tape.settled.iter().map(|r| line(site, &parts, tape, r)).collect();
-    let fixed = site.overhead.meter(parts.iter().map(|p| p.sleep).sum()).over(step);
+    let fixed = site.overhead.meter(parts.iter().map(|p| p.sleep.power).sum()).over(step);
     let rest: i64 = lines.iter().map(|l| l.base.0 + l.slope.of(fixed).0).sum();
     let (planned, value) = if coupled {
         together_planned(site, tape, parts, &lines)?
@@ -179,18 +189,17 @@ fn parts<'a>(
     for (id, cohort) in (0u16..).map(CohortId).zip(&site.cohorts) {
         if let Some(spec) = units.iter().find(|u| u.cohort == id) {
             let planner = planner(cohort, spec, step)?;
-            let of =
-                |p: &Power| OperatingPoint { power: *p, rate: headgate_core::units::Rate(p.0) };
+            let of = |p: &Power| Level::of(site, cohort, step, *p, Rate(p.0));
             let levels = planner.lattice().levels().iter().map(of).collect();
-            let sleep = Power::ZERO;
+            let sleep = of(&Power::ZERO);
             parts.push(Part { cohort, spec: *spec, unit: true, levels, sleep, machines: 1 });
             continue;
         }
         let machines = site.machines.iter().filter(|m| m.cohort == id && !m.excluded).count();
         let n = i64::try_from(machines).unwrap_or(i64::MAX);
-        let all = |p: &OperatingPoint| OperatingPoint {
-            power: p.power.times(n),
-            rate: headgate_core::units::Rate(p.rate.0.saturating_mul(n)),
+        let all = |p: &OperatingPoint| {
+            let rate = Rate(p.rate.0.saturating_mul(n));
+            Level::of(site, cohort, step, p.power.times(n), rate)
         };
         let levels: Vec<_> = cohort.curve.levels()[1..].iter().map(all).collect();
         let Some(top) = levels.last().filter(|_| n > 0) else { continue };
@@ -207,7 +216,7 @@ fn parts<'a>(
             starts_per_day: Some(cohort.starts_per_day),
             begins: Begins::Off,
         };
-        let sleep = cohort.curve.sleep().times(n);
+        let sleep = Level::of(site, cohort, step, cohort.curve.sleep().times(n), Rate(0));
         parts.push(Part { cohort, spec, unit: false, levels, sleep, machines: machines as u64 });
     }
     Ok(parts)
@@ -231,29 +240,38 @@ impl Part<'_> {
     }
 
     fn most(&self) -> Power {
-        self.levels.last().map_or(self.sleep, |p| p.power)
-    }
-
-    /// What a level's work of one interval is worth.
-    fn worth(&self, site: &Site, tape: &Tape, at: Time, point: OperatingPoint) -> (i64, Money) {
-        let (energy, work) = done(point, tape.settle_step);
-        let per_day = value_at(&tape.values, at).unwrap_or(Money::ZERO);
-        let worth = match self.cohort.value {
-            Some(price) => price.of(energy),
-            None => revenue(site, energy, work, per_day),
-        };
-        (work, worth)
+        self.levels.last().map_or(self.sleep.power, |p| p.power)
     }
 }
 
-/// Energy and work of a level held for a span.
-fn done(point: OperatingPoint, span: Span) -> (Energy, i64) {
-    let work = i128::from(point.rate.0) * i128::from(span.0);
-    (point.power.over(span), to_i64(div_half_even(work, NANOS_PER_SECOND)))
+impl Level {
+    /// A level of a cohort, held for a step; asleep it does no work.
+    fn of(site: &Site, cohort: &Cohort, step: Span, power: Power, rate: Rate) -> Self {
+        let energy = power.over(step);
+        let work = i128::from(rate.0) * i128::from(step.0);
+        let work = to_i64(div_half_even(work, NANOS_PER_SECOND));
+        let worth = match (cohort.value, site.value) {
+            _ if rate.0 == 0 => Some(Money::ZERO),
+            (Some(price), _) | (None, Value::Energy(price)) => Some(price.of(energy)),
+            (None, Value::Hashprice { .. }) => None,
+        };
+        Self { power, energy, work, worth }
+    }
+
+    /// What its work is worth in the interval that begins at a moment.
+    fn worth(&self, site: &Site, tape: &Tape, at: Time) -> Money {
+        self.worth.unwrap_or_else(|| {
+            let per_day = value_at(&tape.values, at).unwrap_or(Money::ZERO);
+            revenue(site, self.energy, self.work, per_day)
+        })
+    }
 }
 
 /// A price at the machine of what costs so much at the meter.
 fn at_machine(site: &Site, meter: Price) -> Price {
+    if site.overhead.share_ppm == 0 {
+        return meter;
+    }
     let ppm = WHOLE_PPM + i128::from(site.overhead.share_ppm);
     Price(to_i64(div_half_even(i128::from(meter.0) * ppm, WHOLE_PPM)))
 }
@@ -297,7 +315,7 @@ fn wanted(site: &Site, parts: &[Part<'_>], tape: &Tape, row: &PriceRow) -> Price
     let running = |cost: Price| {
         let best = |p: &Part<'_>| best_level(site, tape, p, row.interval.start, cost);
         let of = |p: &Part<'_>| best(p).filter(|(gain, _)| *gain > Money::ZERO);
-        let drawn = |p: &Part<'_>| of(p).map_or(p.sleep, |(_, point)| point.power);
+        let drawn = |p: &Part<'_>| of(p).map_or(p.sleep.power, |(_, level)| level.power);
         site.overhead.meter(parts.iter().map(drawn).sum())
     };
     if running(market) >= block {
@@ -326,11 +344,11 @@ fn best_level(
     part: &Part<'_>,
     at: Time,
     cost: Price,
-) -> Option<(Money, OperatingPoint)> {
+) -> Option<(Money, Level)> {
     let cost = at_machine(site, cost);
-    let gain = |p: &OperatingPoint| {
-        let (_, worth) = part.worth(site, tape, at, *p);
-        (worth - cost.of((p.power - part.sleep).over(tape.settle_step)), *p)
+    let gain = |p: &Level| {
+        let worth = p.worth(site, tape, at);
+        (worth - cost.of((p.power - part.sleep.power).over(tape.settle_step)), *p)
     };
     part.levels.iter().map(gain).max_by_key(|(gain, p)| (*gain, std::cmp::Reverse(p.power)))
 }
@@ -402,16 +420,16 @@ fn together_planned<'a>(
 
 impl Planned<'_> {
     /// What it does in an interval, and whether that begins with a start.
-    fn at(&self, t: usize) -> (OperatingPoint, bool) {
+    fn at(&self, t: usize) -> (Level, bool) {
         let lattice = self.planner.lattice();
         let before = if t == 0 { self.plan.origin } else { self.plan.states[t - 1] };
         let level = lattice.level(self.plan.states[t]);
-        let point = match level {
-            None => OperatingPoint { power: self.part.sleep, rate: headgate_core::units::Rate(0) },
+        let held = match level {
+            None => self.part.sleep,
             Some(l) if self.part.unit => self.part.levels[usize::from(l)],
             Some(_) => self.free[t],
         };
-        (point, level.is_some() && lattice.level(before).is_none())
+        (held, level.is_some() && lattice.level(before).is_none())
     }
 }
 
@@ -425,35 +443,43 @@ fn carried_out(site: &Site, units: &[UnitSpec], tape: &Tape, plans: &[Planned<'_
         set_points: vec![Vec::new(); units.len()],
     };
     let mut last = vec![None; plans.len()];
+    let mut drawn = None;
     for (t, row) in tape.settled.iter().enumerate() {
         let length = row.interval.length();
         let (mut power, mut work, mut worth, mut starts) = (Power::ZERO, 0, Money::ZERO, 0);
         for (planned, last) in plans.iter().zip(&mut last) {
             let part = &planned.part;
-            let (point, start) = planned.at(t);
-            let (done, value) = part.worth(site, tape, row.interval.start, point);
-            power += point.power;
-            work += done;
-            if point.rate.0 > 0 {
-                worth += value;
-            }
+            let (level, start) = planned.at(t);
+            power += level.power;
+            work += level.work;
+            worth += level.worth(site, tape, row.interval.start);
             if start {
                 starts += u32::try_from(part.machines).unwrap_or(u32::MAX);
                 run.starts[usize::from(part.spec.cohort.0)] += part.machines;
                 run.start_cost += part.spec.start_cost;
             }
             let unit = units.iter().position(|u| u.cohort == part.spec.cohort);
-            if let Some(unit) = unit.filter(|_| *last != Some(point.power)) {
-                run.set_points[unit].push((row.interval.start, point.power));
+            if let Some(unit) = unit.filter(|_| *last != Some(level.power)) {
+                run.set_points[unit].push((row.interval.start, level.power));
             }
-            *last = Some(point.power);
+            *last = Some(level.power);
         }
-        let meter = site.overhead.meter(power);
+        // Nearly always it draws what it drew before.
+        let before = run.segments.last();
+        let before = before.filter(|s| drawn == Some(power) && s.interval.length() == length);
+        let (at_meter, energy, machine_energy) = match before {
+            Some(s) => (s.power, s.energy, s.machine_energy),
+            None => {
+                let meter = site.overhead.meter(power);
+                (meter, meter.over(length), power.over(length))
+            }
+        };
+        drawn = Some(power);
         run.segments.push(Segment {
             interval: row.interval,
-            power: meter,
-            energy: meter.over(length),
-            machine_energy: power.over(length),
+            power: at_meter,
+            energy,
+            machine_energy,
             work,
             compute_revenue: worth,
             starts,

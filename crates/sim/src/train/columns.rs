@@ -16,8 +16,6 @@ pub struct Spline {
     pub times: Option<usize>,
     /// Knots, rising, at least two.
     pub knots: Vec<i32>,
-    /// Least and most that the feature was.
-    pub range: (i32, i32),
     /// Its first column.
     pub first: usize,
 }
@@ -44,10 +42,6 @@ impl Columns {
     /// Places knots at quantiles of a sample with weights.
     pub fn of(sample: &[(&Features, f64)]) -> Self {
         let mut columns = Self { splines: Vec::new(), count: 1 };
-        let range = |f: usize| {
-            let of = || sample.iter().map(|(x, _)| x[f]);
-            (of().min().unwrap_or(0), of().max().unwrap_or(0))
-        };
         // What is never known repeats the price in other columns.
         let told = |f: &&Feature| {
             let unknown = f.unknown().map(|u| u as usize);
@@ -55,21 +49,21 @@ impl Columns {
         };
         for f in Feature::ALL.iter().filter(told) {
             let of = *f as usize;
-            columns.push(of, None, &quantiles(sample, of), range(of));
+            columns.push(of, None, &quantiles(sample, of));
         }
         let now = Feature::Now as usize;
         let price = quantiles(sample, now);
         for by in TIMES.iter().filter(told) {
-            columns.push(now, Some(*by as usize), &price, range(now));
+            columns.push(now, Some(*by as usize), &price);
         }
         columns
     }
 
-    fn push(&mut self, of: usize, times: Option<usize>, knots: &[i32], range: (i32, i32)) {
+    fn push(&mut self, of: usize, times: Option<usize>, knots: &[i32]) {
         // A feature that hardly moves says nothing.
         if knots.len() >= 2 {
             let (knots, first) = (knots.to_vec(), self.count);
-            self.splines.push(Spline { of, times, knots, range, first });
+            self.splines.push(Spline { of, times, knots, first });
             self.count += self.splines.last().map_or(0, |s| s.knots.len());
         }
     }

@@ -1,8 +1,13 @@
 //! Fitted value iteration: what states are worth as a function of what is known.
+//!
+//! In the rounds that find out what following the fit itself would have been worth, a ridge
+//! regression on hinges stands for the fit: it is quick, and it must be fitted without each
+//! group of weeks. What it settles on is then told by boosted trees.
 
 use super::columns::{Columns, Scale, Sparse};
 use super::ridge::{Factor, Gram};
 use super::rows::Steps;
+use super::trees::{self, Growth, Sample, Sketch, Trees};
 use super::values::{Chooser, Moves, Valuation, backward};
 use super::weigh::{Stakes, by_price};
 use headgate_core::horizon::features::{Features, Knowledge, Seen};
@@ -17,8 +22,8 @@ pub struct Settings {
     pub ridge: f64,
     /// Rounds after the one in hindsight.
     pub rounds: usize,
-    /// Last rounds whose fits are averaged: each round's choices differ a little from the last
-    /// one's, and so do its errors.
+    /// Last rounds whose targets are averaged for the trees: each round's choices differ a little
+    /// from the last one's, and so do its errors.
     pub averaged: usize,
     /// Groups of weeks; worths used on a week come from the other groups.
     pub folds: usize,
@@ -40,6 +45,8 @@ pub struct Settings {
     pub share: f64,
     /// Steps by which prices are late when the band is needed.
     pub band_late: usize,
+    /// How the trees are grown.
+    pub growth: Growth,
 }
 
 impl Default for Settings {
@@ -57,19 +64,18 @@ impl Default for Settings {
             close: 0.3,
             share: 1.0,
             band_late: 1,
+            growth: Growth::default(),
         }
     }
 }
 
-/// A fitted table in f64: weights by column and anchor.
+/// A fitted table in f64.
 #[derive(Debug)]
 pub struct Fitted {
     /// What was known.
     pub knowledge: Knowledge,
-    /// Its columns.
-    pub columns: Columns,
-    /// Values at knots, the constant first: `[column * anchors + anchor]`.
-    pub values: Vec<f64>,
+    /// Worths of the anchors.
+    pub trees: Trees,
     /// Rows it was fitted on.
     pub rows: usize,
 }
@@ -83,29 +89,10 @@ struct Group {
     columns: Columns,
     /// How much each row counts.
     weights: Vec<f64>,
-    /// Factors for each fold left out, and for all.
+    /// Factors for each fold left out.
     factors: Vec<(Factor, Scale)>,
     /// Worths of the anchors on each row, by fits without its fold.
     worth: Vec<f32>,
-    /// Values at knots of the fit on all rows.
-    values: Vec<f64>,
-    /// How many rounds they are the mean of.
-    rounds: usize,
-}
-
-impl Group {
-    /// Takes a round's values into the mean of the last rounds.
-    fn keep(&mut self, values: Vec<f64>) {
-        self.rounds += 1;
-        if self.rounds == 1 {
-            self.values = values;
-            return;
-        }
-        let part = 1.0 / self.rounds as f64;
-        for (mean, v) in self.values.iter_mut().zip(&values) {
-            *mean += (v - *mean) * part;
-        }
-    }
 }
 
 /// What a fit works on.
@@ -152,26 +139,54 @@ impl Fit<'_> {
         let moves = Moves::of(self.lattice, self.spec);
         let stakes = Stakes::of(self);
         let mut groups = self.groups();
+        let mut mean = Mean::default();
         for round in 0..=self.settings.rounds {
             let targets = self.targets(&moves, &groups, round);
             for group in &mut groups {
                 if round > 0 {
                     self.weigh(group, &stakes);
                 }
-                // Only the last rounds' fits go into the mean.
-                if round + self.settings.averaged <= self.settings.rounds + 1 {
-                    group.rounds = 0;
+                if round < self.settings.rounds {
+                    self.round(group, &targets);
                 }
-                self.round(group, &targets);
+            }
+            if round + self.settings.averaged > self.settings.rounds {
+                mean.take(targets);
             }
         }
-        let done = |g: Group| Fitted {
-            knowledge: g.knowledge,
-            columns: g.columns,
-            values: g.values,
-            rows: g.rows.len(),
+        // Groups have nothing to do with each other any more.
+        std::thread::scope(|scope| {
+            let each = |group| scope.spawn(|| self.grown(group, &mean.targets));
+            let running: Vec<_> = groups.into_iter().map(each).collect();
+            let done = |r: std::thread::ScopedJoinHandle<'_, Fitted>| {
+                r.join().expect("growing trees does not fail")
+            };
+            running.into_iter().map(done).collect()
+        })
+    }
+
+    /// A group's trees.
+    fn grown(&self, group: Group, targets: &[Vec<f32>]) -> Fitted {
+        let a = self.anchors.count();
+        let told = |at: &At| &targets[at.0][at.1 * a..(at.1 + 1) * a];
+        let features: Vec<&Features> = group.rows.iter().map(|r| self.features(r)).collect();
+        let targets: Vec<f32> = group.rows.iter().flat_map(|r| told(r).iter().copied()).collect();
+        let sample = Sample {
+            features: &features,
+            weights: &group.weights,
+            targets: &targets,
+            width: a,
+            sketches: self.sketches(),
         };
-        groups.into_iter().map(done).collect()
+        let trees = trees::fit(&sample, &self.settings.growth);
+        Fitted { knowledge: group.knowledge, trees, rows: group.rows.len() }
+    }
+
+    /// What questions are chosen by: what it is worth to stop, to start rather than to stay off,
+    /// and to be long on at the least power.
+    fn sketches(&self) -> [Sketch; 3] {
+        let (off, on) = (self.anchors.off.len(), self.anchors.on.len());
+        [(0, None), (off, Some(off - 1)), (off + on - 1, None)]
     }
 
     fn groups(&self) -> Vec<Group> {
@@ -196,9 +211,7 @@ impl Fit<'_> {
         let columns = Columns::of(&sample);
         let weights = rows.iter().map(|r| by_price(self.features(r), focus)).collect();
         let worth = vec![0.0; rows.len() * self.anchors.count()];
-        let (factors, values) = (Vec::new(), Vec::new());
-        let mut group =
-            Group { knowledge, rows, columns, weights, factors, worth, values, rounds: 0 };
+        let mut group = Group { knowledge, rows, columns, weights, factors: Vec::new(), worth };
         self.factor(&mut group);
         group
     }
@@ -230,7 +243,7 @@ impl Fit<'_> {
             let (standard, scale) = group.columns.standard(&sum.whole());
             (Factor::of(&standard, n, self.settings.ridge), scale)
         };
-        group.factors = (0..=folds).map(factor).collect();
+        group.factors = (0..folds).map(factor).collect();
     }
 
     /// Targets of each tape's steps: worths of the anchors after the step.
@@ -276,7 +289,7 @@ impl Fit<'_> {
         out
     }
 
-    /// One round: fits without each fold, their worths, and the fit on all.
+    /// One round: fits without each fold, and their worths.
     fn round(&self, group: &mut Group, targets: &[Vec<f32>]) {
         let (n, a, folds) = (group.columns.count, self.anchors.count(), self.settings.folds);
         let mut sums = vec![vec![0.0; n * a]; folds];
@@ -305,7 +318,7 @@ impl Fit<'_> {
             let sums = group.columns.standard_sums(&sum, a, scale);
             group.columns.at_knots(&factor.solve(&sums, a), a, scale)
         };
-        let values: Vec<Vec<f64>> = (0..=folds).map(fitted).collect();
+        let values: Vec<Vec<f64>> = (0..folds).map(fitted).collect();
         let (mut to, clip) = (vec![0.0; a], self.clip());
         for (r, at) in group.rows.iter().enumerate() {
             group.columns.row(self.features(at), &mut row);
@@ -320,6 +333,26 @@ impl Fit<'_> {
             let worth = &mut group.worth[r * a..(r + 1) * a];
             worth.iter_mut().zip(&to).for_each(|(w, v)| *w = v.clamp(-clip, clip) as f32);
         }
-        group.keep(values.into_iter().next_back().unwrap_or_default());
+    }
+}
+
+/// The mean of some rounds' targets.
+#[derive(Default)]
+struct Mean {
+    targets: Vec<Vec<f32>>,
+    rounds: f32,
+}
+
+impl Mean {
+    fn take(&mut self, targets: Vec<Vec<f32>>) {
+        self.rounds += 1.0;
+        if self.targets.is_empty() {
+            self.targets = targets;
+            return;
+        }
+        let pairs = self.targets.iter_mut().zip(&targets);
+        for (mean, v) in pairs.flat_map(|(mean, v)| mean.iter_mut().zip(v)) {
+            *mean += (v - *mean) / self.rounds;
+        }
     }
 }

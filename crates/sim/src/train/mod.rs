@@ -3,14 +3,16 @@
 //! [`rows`] lives through tapes and keeps what each decision saw, by the core's own features;
 //! [`fit`] finds what states of the unit were worth as a function of that, in rounds: values
 //! backwards along what happened, by the choices of the last round's fit, then a ridge
-//! regression on hinges. f64 is used here and ends here.
+//! regression on hinges; [`trees`] are fitted to what comes of it. f64 is used here and ends here.
 
 pub mod band;
 pub mod columns;
 pub mod fit;
+mod grow;
 pub mod quantise;
 pub mod ridge;
 pub mod rows;
+pub mod trees;
 pub mod values;
 pub mod weigh;
 
@@ -122,7 +124,7 @@ pub fn train(tapes: &[Tape], order: &Order) -> Result<Model, TrainError> {
             look_ahead: told(PriceKind::LookAhead),
         },
         worth_most: Money((fit.clip() * 1e6).round() as i64),
-        tables: fitted.iter().map(|f| quantise::table(f, anchors.count())).collect(),
+        tables: fitted.iter().map(quantise::table).collect(),
         band: band::fit(&steps, &lattice, &moves, value, far, order.settings.band_late),
         anchors,
     })

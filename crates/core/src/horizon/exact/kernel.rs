@@ -30,6 +30,13 @@ impl Shape {
     pub fn width(&self) -> usize {
         self.off + self.on * self.levels
     }
+
+    /// How many levels there are, where `LEVELS` says so or is 0 and says nothing: loops over a
+    /// number of levels known when this is compiled cost a third of others.
+    #[inline]
+    pub fn known<const LEVELS: usize>(&self) -> usize {
+        if LEVELS == 0 { self.levels } else { LEVELS }
+    }
 }
 
 /// What a step pays.
@@ -42,8 +49,9 @@ pub(super) struct Pay<'a> {
 }
 
 /// The value of starting in this step, the values behind it in `next`.
-pub(super) fn start(shape: &Shape, next: &[i64], pay: Pay<'_>) -> i64 {
-    let first = &next[shape.off..shape.off + shape.levels];
+#[inline]
+pub(super) fn start<const LEVELS: usize>(shape: &Shape, next: &[i64], pay: Pay<'_>) -> i64 {
+    let first = &next[shape.off..][..shape.known::<LEVELS>()];
     let reached = first.iter().zip(pay.on).take(shape.start + 1);
     let best = reached.map(|(v, r)| v.wrapping_add(*r)).max();
     best.unwrap_or(NEVER).wrapping_sub(shape.cost).max(NEVER)
@@ -51,14 +59,14 @@ pub(super) fn start(shape: &Shape, next: &[i64], pay: Pay<'_>) -> i64 {
 
 /// Goes back over one step: `row` holds the values behind it and gets those before it. `start` is
 /// what starting is worth, `spare` holds one value for each level.
-pub(super) fn back<const BANDED: bool>(
+#[inline]
+pub(super) fn back<const BANDED: bool, const LEVELS: usize>(
     shape: &Shape,
     row: &mut [i64],
     pay: Pay<'_>,
     start: i64,
     spare: &mut [i64],
 ) {
-    let levels = shape.levels;
     let (offs, ons) = row.split_at_mut(shape.off);
     let (mut stop, mut stay) = (offs[0], offs[shape.off - 1]);
     if BANDED && !pay.off {
@@ -70,19 +78,15 @@ pub(super) fn back<const BANDED: bool>(
     for value in offs.iter_mut().rev() {
         carried = std::mem::replace(value, carried);
     }
-    // Loops over a known number of levels cost a third of others.
-    match levels {
-        1 => ages::<BANDED, 1>(shape, ons, pay.on, stop),
-        2 => ages::<BANDED, 2>(shape, ons, pay.on, stop),
-        3 => ages::<BANDED, 3>(shape, ons, pay.on, stop),
-        4 => ages::<BANDED, 4>(shape, ons, pay.on, stop),
-        7 => ages::<BANDED, 7>(shape, ons, pay.on, stop),
-        10 => ages::<BANDED, 10>(shape, ons, pay.on, stop),
-        _ => ages_any::<BANDED>(shape, ons, pay.on, stop, spare),
+    if LEVELS == 0 {
+        ages_any::<BANDED>(shape, ons, pay.on, stop, spare);
+    } else {
+        ages::<BANDED, LEVELS>(shape, ons, pay.on, stop);
     }
 }
 
 /// The states that are on, for a number of levels known when this is compiled.
+#[inline]
 fn ages<const BANDED: bool, const LEVELS: usize>(
     shape: &Shape,
     ons: &mut [i64],
@@ -140,6 +144,7 @@ fn risen<const BANDED: bool, const LEVELS: usize>(
 }
 
 /// The states that are on, for any number of levels; `best` holds one value for each.
+#[inline(never)]
 fn ages_any<const BANDED: bool>(
     shape: &Shape,
     ons: &mut [i64],
@@ -166,6 +171,7 @@ fn ages_any<const BANDED: bool>(
 }
 
 /// Replaces each level's value by the best within its reach.
+#[inline(never)]
 fn reach(shape: &Shape, values: &mut [i64]) {
     let top = values.len() - 1;
     if shape.down >= top {

@@ -5,6 +5,7 @@
 //! while the plan is read off forwards, so a year takes some hundred kilobytes. Ties go to the
 //! first move of [`Lattice::moves`]: off before on, lower before higher.
 
+mod back;
 pub(in crate::horizon) mod counted;
 mod kernel;
 mod rewards;
@@ -17,7 +18,7 @@ use crate::time::{Span, Time};
 use crate::units::{Energy, Money, Power, Price, WATT_SECONDS_PER_MWH};
 use counted::{Counter, Lanes};
 pub(in crate::horizon) use kernel::NEVER;
-use kernel::{Pay, Shape};
+use kernel::Shape;
 use rewards::Rewards;
 use std::fmt;
 use std::ops::Range;
@@ -244,6 +245,8 @@ pub struct Planner {
     pay: Vec<i64>,
     marks: Vec<i64>,
     block: Vec<i64>,
+    /// What each step of a piece pays.
+    pays: Vec<i64>,
     lane_rows: Vec<i64>,
     lanes: Lanes,
     /// What a counted period is worth around the lane it begins in, on the way of the last plan.
@@ -296,6 +299,7 @@ impl Planner {
             pay: vec![0; shape.levels],
             marks: Vec::new(),
             block: Vec::new(),
+            pays: Vec::new(),
             lane_rows: Vec::new(),
             lanes: Lanes::default(),
             edges: Vec::new(),
@@ -359,7 +363,7 @@ impl Planner {
     pub fn value(&mut self, ahead: &Ahead<'_>, from: Origin) -> Result<Money, ExactError> {
         self.check(ahead)?;
         self.set_end(ahead);
-        self.sweep(ahead, 0..ahead.gains.len(), |_, _| {});
+        self.sweep(ahead, 0..ahead.gains.len(), |_, _, _| {});
         self.best(from).map(|(_, v)| Money(v)).ok_or_else(|| self.blocked(ahead, from))
     }
 
@@ -388,11 +392,11 @@ impl Planner {
             return Err(ExactError::Uneven { what: "gains", want: 1, got: 0 });
         }
         self.set_end(ahead);
-        self.sweep(ahead, 1..steps, |_, _| {});
+        self.sweep(ahead, 1..steps, |_, _, _| {});
         let mut behind = std::mem::take(&mut self.block);
         behind.clear();
         behind.extend_from_slice(&self.row);
-        self.sweep(ahead, 0..1, |_, _| {});
+        self.sweep(ahead, 0..1, |_, _, _| {});
         let next = self.best(from).map(|(state, profit)| {
             let spot = self.spot(state, from);
             let may_be_off = ahead.bands.first().is_none_or(|b| b.off);
@@ -454,7 +458,7 @@ impl Planner {
 
     fn go_back(&mut self, ahead: &Ahead<'_>, piece: &Piece<'_>) {
         match piece.counter {
-            None => self.sweep(ahead, piece.steps.clone(), |_, _| {}),
+            None => self.sweep(ahead, piece.steps.clone(), |_, _, _| {}),
             Some(counter) => self.sweep_counted(ahead, counter, piece.steps.clone(), |_, _, _| {}),
         }
     }
@@ -471,7 +475,7 @@ impl Planner {
         rows.resize((ahead.gains.len() + 1) * width, 0);
         self.set_end(ahead);
         rows[ahead.gains.len() * width..].copy_from_slice(&self.row);
-        self.sweep(ahead, 0..ahead.gains.len(), |t, row| {
+        self.sweep(ahead, 0..ahead.gains.len(), |t, row, _| {
             rows[t * width..][..width].copy_from_slice(row);
         });
         into.shape = Some((self.shape, self.layers));
@@ -510,48 +514,6 @@ impl Planner {
             for (place, value) in self.places.iter().zip(ahead.end) {
                 layer[*place] = value.0;
             }
-        }
-    }
-
-    /// Goes back over steps, from the row as it is, and tells each row.
-    fn sweep(&mut self, ahead: &Ahead<'_>, steps: Range<usize>, tell: impl FnMut(usize, &[i64])) {
-        let small = self.small;
-        if ahead.bands.is_empty() {
-            self.sweep_as::<false>(ahead, small, steps, tell);
-        } else {
-            self.sweep_as::<true>(ahead, small, steps, tell);
-        }
-    }
-
-    fn sweep_as<const BANDED: bool>(
-        &mut self,
-        ahead: &Ahead<'_>,
-        small: bool,
-        steps: Range<usize>,
-        mut tell: impl FnMut(usize, &[i64]),
-    ) {
-        let width = self.shape.width();
-        for t in steps.rev() {
-            self.rewards.pay(ahead, t, small, &mut self.pay);
-            let off = !BANDED || ahead.bands[t].off;
-            let pay = Pay { on: &self.pay, off };
-            let reset = self.layers > 1 && self.new_day(ahead, t);
-            let computed = if reset { 1 } else { self.layers };
-            for layer in 0..computed {
-                let (low, high) = self.row.split_at_mut((layer + 1) * width);
-                let row = &mut low[layer * width..];
-                let start = match high.get(..width) {
-                    Some(next) => kernel::start(&self.shape, next, pay),
-                    None if self.unlimited => kernel::start(&self.shape, row, pay),
-                    None => NEVER,
-                };
-                kernel::back::<BANDED>(&self.shape, row, pay, start, &mut self.spare);
-            }
-            if reset {
-                let (first, rest) = self.row.split_at_mut(width);
-                rest.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(first));
-            }
-            tell(t, &self.row);
         }
     }
 

@@ -29,6 +29,7 @@ impl Rewards {
     }
 
     /// Writes what a step pays at each level. `small` promises that products fit.
+    #[inline]
     pub fn pay(&self, ahead: &Ahead<'_>, t: usize, small: bool, into: &mut [i64]) {
         let gain = ahead.gains[t];
         match (small, self.whole) {

@@ -3,6 +3,7 @@
 use super::counted::Counter;
 use super::kernel::NEVER;
 use super::{Ahead, Band, ExactError, Origin, Piece, Plan, Planner, StateId};
+use std::ops::Range;
 
 /// A state while a plan is read off.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +14,19 @@ pub(super) struct Spot {
     pub starts: usize,
     /// Where a counter stands, where there is one.
     pub lane: usize,
+}
+
+/// The moves out of a state.
+struct Moves {
+    /// Where being off then lies in a row, and steps off; `None` where that may not be.
+    off: Option<(usize, usize)>,
+    /// Where the levels it may be on at lie in a row, counted from the lowest of all.
+    on: usize,
+    levels: Range<usize>,
+    /// Steps on, starts made and what is paid where it is on.
+    age: usize,
+    made: usize,
+    cost: i64,
 }
 
 impl Planner {
@@ -27,17 +41,19 @@ impl Planner {
         let steps = piece.steps.clone();
         let (begin, mut spot) = (steps.start, from);
         let lanes = piece.counter.map_or(1, |c| c.end.len());
-        let size = self.row.len() * lanes;
+        let (size, levels) = (self.row.len() * lanes, self.shape.levels);
         let mut block = std::mem::take(&mut self.block);
         // Only ever longer: what is not written is not read, and clearing it would cost as much.
         block.resize(block.len().max((steps.len() + 1) * size), 0);
+        let mut pays = std::mem::take(&mut self.pays);
+        pays.resize(pays.len().max(steps.len() * levels), 0);
         match piece.counter {
             None => {
-                let mut keep = |t: usize, row: &[i64]| {
-                    block[(t - begin) * size..][..size].copy_from_slice(row)
-                };
-                keep(steps.end, &self.row);
-                self.sweep(ahead, steps.clone(), keep);
+                block[steps.len() * size..][..size].copy_from_slice(&self.row);
+                self.sweep(ahead, steps.clone(), |t, row, pay| {
+                    block[(t - begin) * size..][..size].copy_from_slice(row);
+                    pays[(t - begin) * levels..][..levels].copy_from_slice(pay);
+                });
             }
             Some(counter) => {
                 spot.lane = counter.start;
@@ -62,18 +78,22 @@ impl Planner {
             self.edges.push(counter.edge(row));
         }
         for t in steps {
-            self.rewards.pay(ahead, t, self.small, &mut self.pay);
             if self.layers > 1 && self.new_day(ahead, t) {
                 spot.starts = 0;
             }
             let next = &block[(t + 1 - begin) * size..][..size];
+            if piece.counter.is_some() {
+                self.rewards.pay(ahead, t, self.small, &mut self.pay);
+            } else {
+                self.pay.copy_from_slice(&pays[(t - begin) * levels..][..levels]);
+            }
             let may_be_off = ahead.bands.get(t).is_none_or(|b| b.off);
             let was_on = spot.level.is_some();
             spot = self.follow(spot, next, may_be_off, piece.counter);
             plan.starts += u32::from(!was_on && spot.level.is_some());
             plan.states.push(self.state(&spot));
         }
-        self.block = block;
+        (self.block, self.pays) = (block, pays);
         spot
     }
 
@@ -104,13 +124,27 @@ impl Planner {
         may_be_off: bool,
         count: Option<&Counter>,
     ) -> Spot {
+        let moves = self.moves(&spot, may_be_off);
+        let (level, lane) = match count {
+            None => (self.best_move(&moves, next), 0),
+            Some(counter) => self.best_counted_move(&moves, next, counter, spot.lane),
+        };
+        let (steps, starts) = match level {
+            None => (moves.off.expect("a state of a plan has a move").1, spot.starts),
+            Some(_) => (moves.age, moves.made),
+        };
+        Spot { level: level.map(narrow), steps: narrow(steps), starts, lane }
+    }
+
+    /// The moves out of a state.
+    fn moves(&self, spot: &Spot, may_be_off: bool) -> Moves {
         let shape = &self.shape;
         let (steps, top) = (usize::from(spot.steps), shape.levels - 1);
         let (off, levels, starts) = match spot.level.map(usize::from) {
             None => {
                 let may = steps == shape.off && (self.unlimited || spot.starts + 1 < self.layers);
                 let levels = if may { 0..shape.start + 1 } else { 0..0 };
-                (Some((steps + 1).min(shape.off)), levels, true)
+                (Some((steps + 1).min(shape.off)), levels, may)
             }
             Some(l) => {
                 let stops = steps == shape.on && l <= shape.down;
@@ -120,39 +154,47 @@ impl Planner {
         };
         let (age, cost) = if starts { (1, shape.cost) } else { ((steps + 1).min(shape.on), 0) };
         let made = spot.starts + usize::from(starts && !self.unlimited);
-        let lanes = count.map_or(1, |counter| counter.end.len());
-        let value = |starts: usize, place: usize, level: Option<usize>, pay: i64| {
-            let at = starts * shape.width() + place;
-            let lane = match count {
-                None => 0,
-                Some(c) => c.after(spot.lane, c.count(level.map(narrow)))?,
-            };
-            Some((next[at * lanes + lane].wrapping_add(pay), lane))
-        };
-        let mut best = None;
-        let mut most = i64::MIN;
-        if let Some(steps) = off.filter(|_| may_be_off)
-            && let Some((v, lane)) = value(spot.starts, steps - 1, None, 0)
-            && v > most
-        {
-            (most, best) = (v, Some((None, lane)));
+        let off = off.filter(|_| may_be_off);
+        Moves {
+            off: off.map(|steps| (spot.starts * shape.width() + steps - 1, steps)),
+            on: made * shape.width() + shape.off + (age - 1) * shape.levels,
+            levels,
+            age,
+            made,
+            cost,
         }
-        let row = shape.off + (age - 1) * shape.levels;
-        for l in levels {
-            let pay = self.pay[l];
-            if pay != NEVER
-                && let Some((v, lane)) = value(made, row + l, Some(l), pay - cost)
-                && v > most
-            {
-                (most, best) = (v, Some((Some(l), lane)));
-            }
-        }
-        let (level, lane) = best.expect("a state of a plan has a move");
-        let (steps, starts) = match level {
-            None => (off.expect("it was just chosen"), spot.starts),
-            Some(_) => (age, made),
+    }
+
+    /// The level that the best move leads to.
+    fn best_move(&self, moves: &Moves, next: &[i64]) -> Option<usize> {
+        let off = moves.off.map_or(i64::MIN, |(at, _)| next[at]);
+        let values = next[moves.on..][moves.levels.clone()].iter();
+        let each = values.zip(&self.pay[moves.levels.clone()]).zip(moves.levels.clone());
+        let best = each.fold((off, None), |best, ((value, pay), l)| {
+            let all = value.wrapping_add(pay.wrapping_sub(moves.cost));
+            if *pay != NEVER && all > best.0 { (all, Some(l)) } else { best }
+        });
+        best.1
+    }
+
+    /// The level that the best move leads to where something is counted, and the lane.
+    fn best_counted_move(
+        &self,
+        moves: &Moves,
+        next: &[i64],
+        counter: &Counter,
+        lane: usize,
+    ) -> (Option<usize>, usize) {
+        let lanes = counter.end.len();
+        let value = |place: usize, level: Option<usize>, pay: i64| {
+            let lane = counter.after(lane, counter.count(level.map(narrow)))?;
+            Some((next[place * lanes + lane].wrapping_add(pay), level, lane))
         };
-        Spot { level: level.map(narrow), steps: narrow(steps), starts, lane }
+        let off = moves.off.and_then(|(at, _)| value(at, None, 0));
+        let allowed = moves.levels.clone().filter(|l| self.pay[*l] != NEVER);
+        let on = allowed.filter_map(|l| value(moves.on + l, Some(l), self.pay[l] - moves.cost));
+        let best = off.into_iter().chain(on).reduce(|a, b| if b.0 > a.0 { b } else { a });
+        best.map(|(_, level, lane)| (level, lane)).expect("a state of a plan has a move")
     }
 
     /// The first step no state of which can be reached.

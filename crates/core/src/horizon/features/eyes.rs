@@ -6,7 +6,7 @@ use crate::number::to_i64;
 use crate::units::Price;
 
 /// Places for settlement prices: more than are looked back over.
-const SETTLED: usize = 128;
+const SETTLED: usize = 32;
 /// Places for all other prices.
 const OTHERS: usize = 64;
 
@@ -18,6 +18,8 @@ const OTHERS: usize = 64;
 pub struct Eyes {
     value: Price,
     scale: Price,
+    /// The lowest price whose feature is above zero.
+    above_from: Price,
     settled: [(Price, i32); SETTLED],
     others: [(Price, i32); OTHERS],
 }
@@ -31,7 +33,13 @@ impl Default for Eyes {
 impl Eyes {
     /// Eyes that have seen nothing but the value itself, which is zero as a feature.
     fn on(value: Price, scale: Price) -> Self {
-        Self { value, scale, settled: [(value, 0); SETTLED], others: [(value, 0); OTHERS] }
+        Self {
+            value,
+            scale,
+            above_from: above_from(value, scale),
+            settled: [(value, 0); SETTLED],
+            others: [(value, 0); OTHERS],
+        }
     }
 
     /// Turns to a value and a scale; what was seen with others is forgotten.
@@ -51,6 +59,12 @@ impl Eyes {
         place.1
     }
 
+    /// Whether a price as a feature is above zero.
+    #[inline]
+    pub(super) fn above(&self, price: Price) -> bool {
+        price >= self.above_from
+    }
+
     /// A price as a feature.
     #[inline]
     pub(super) fn z(&mut self, price: Price) -> i32 {
@@ -62,6 +76,12 @@ impl Eyes {
         }
         place.1
     }
+}
+
+/// The lowest price whose feature is above zero: near zero a feature is its argument, cut.
+pub(super) fn above_from(value: Price, scale: Price) -> Price {
+    let one = (scale.0.max(1) - 1) / (1 << FEATURE_BITS) + 1;
+    Price(value.0.saturating_add(one))
 }
 
 /// Fixed-point `asinh((p - value) / scale)`, as a feature.

@@ -24,19 +24,20 @@ pub(super) struct Past {
     /// The running interval's price to expect.
     now: i32,
     /// Settled or estimated prices of the intervals before it, without gaps.
-    back: [i32; DAY_MAX],
-    /// Of each of them, the newest lowest, whether it is above the value.
+    back: [i32; RECENT],
+    /// Of these and of those before them, the newest lowest, whether it is above the value.
     above: u128,
-    /// How many of them are told or follow from what is; the others are as the last of these.
+    /// How many of a day's are told or follow from what is; the others are as the last of these.
     known: usize,
 }
 
 /// Prices before the decision while they are gathered.
 struct Window {
-    back: [i32; DAY_MAX],
+    back: [i32; RECENT],
+    /// Whether each is above the value, the last one lowest; before the first one stands now.
     above: u128,
     known: usize,
-    /// The last one, or now.
+    /// The last one that `back` has, or now.
     last: i32,
     /// The interval that comes next: its start and number.
     start: Time,
@@ -46,19 +47,52 @@ struct Window {
 
 impl Window {
     fn until(view: &View<'_>, end: Time, now: i32) -> Self {
-        let step = view.settle_step;
+        let (step, above) = (view.settle_step, u128::from(now > 0));
         let nth = end.0 / step.0 - 1;
-        Self { back: [0; DAY_MAX], above: 0, known: 0, last: now, start: end - step, nth, step }
+        Self { back: [0; RECENT], above, known: 0, last: now, start: end - step, nth, step }
     }
 
+    /// Takes a price in; its feature is worked out only where it is looked at.
     #[inline]
-    fn push(&mut self, z: i32) {
-        self.back[self.known] = z;
-        self.above |= u128::from(z > 0) << self.known;
+    fn push(&mut self, above: bool, z: impl FnOnce(i64) -> i32) {
+        if let Some(slot) = self.back.get_mut(self.known) {
+            self.last = z(self.nth);
+            *slot = self.last;
+        }
+        self.above = self.above << 1 | u128::from(above);
         self.known += 1;
-        self.last = z;
         self.start = self.start - self.step;
         self.nth -= 1;
+    }
+
+    /// Takes in rows, the newest first, of which only is looked at whether they are above the
+    /// value, as long as they follow each other; how many.
+    fn push_rows<'a>(&mut self, rows: impl Iterator<Item = &'a PriceRow>, eyes: &Eyes) -> usize {
+        let (mut above, mut start, mut count) = (self.above, self.start, 0);
+        for row in rows.take(DAY_MAX - self.known) {
+            if row.interval.start != start {
+                break;
+            }
+            above = above << 1 | u128::from(eyes.above(row.price));
+            start = start - self.step;
+            count += 1;
+        }
+        (self.above, self.start) = (above, start);
+        self.known += count;
+        count
+    }
+
+    /// Takes in what runs say of the interval, or what is as the one after it.
+    fn push_told(&mut self, told: Option<Price>, eyes: &mut Eyes) {
+        let last = self.last;
+        match told {
+            Some(price) => self.push(eyes.above(price), |_| eyes.z(price)),
+            None => self.push(self.above & 1 == 1, |_| last),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.known == DAY_MAX
     }
 }
 
@@ -78,28 +112,34 @@ impl Past {
         let now = eyes.z(estimate);
         let mut window = Window::until(view, interval.start, now);
         let (older, newer) = settled.as_slices();
-        for row in newer.iter().rev().chain(older.iter().rev()) {
+        let mut rows = newer.iter().rev().chain(older.iter().rev());
+        while let Some(row) = rows.next() {
             // Not posted yet, or lost: what its runs say, else as the one after it.
-            while row.interval.start < window.start && window.known < DAY_MAX {
-                let price = from_runs(view, window.start).map(|p| p + adder);
-                let z = price.map_or(window.last, |p| eyes.z(p));
-                window.push(z);
+            while row.interval.start < window.start && !window.is_full() {
+                let told = from_runs(view, window.start).map(|p| p + adder);
+                window.push_told(told, eyes);
             }
-            if window.known == DAY_MAX {
+            if window.is_full() {
                 break;
             }
             if row.interval.start == window.start {
-                window.push(eyes.settled(window.nth, row.price));
+                window.push(eyes.above(row.price), |nth| eyes.settled(nth, row.price));
+            }
+            if window.known >= RECENT {
+                let taken = window.push_rows(rows.clone(), eyes);
+                taken.checked_sub(1).map(|last| rows.nth(last));
             }
         }
-        while window.known < DAY_MAX {
+        while !window.is_full() {
             let Some(price) = from_runs(view, window.start) else { break };
-            window.push(eyes.z(price + adder));
+            window.push_told(Some(price + adder), eyes);
         }
         let Window { mut back, above, known, last, .. } = window;
-        back[known..].fill(last);
-        let filled = if last > 0 { !0 << known } else { 0 };
-        Some(Self { estimate, interval, now, back, above: above | filled, known })
+        back[known.min(RECENT)..].fill(last);
+        let filled = if above & 1 == 1 { !0 << known } else { 0 };
+        // From the last one lowest to the newest lowest.
+        let told = above.reverse_bits().checked_shr(u128::BITS - known as u32).unwrap_or(0);
+        Some(Self { estimate, interval, now, back, above: told | filled, known })
     }
 
     pub(super) fn prices(&self, set: &mut impl FnMut(Feature, i32)) {

@@ -101,6 +101,20 @@ proptest! {
         }
     }
 
+    /// What is above the value is told without the feature.
+    #[test]
+    fn a_price_is_above_where_its_feature_is(
+        off in prop_oneof![-30_000i64..30_000, -1_000_000_000i64..1_000_000_000],
+        value in prop_oneof![-100_000_000i64..100_000_000, -(1i64 << 60)..1 << 60],
+        scale in prop_oneof![0i64..100_000_000, any::<i64>()],
+    ) {
+        let (value, scale) = (Price(value), Price(scale));
+        let first = eyes::above_from(value, scale);
+        for price in [value + Price(off), first, first - Price(1)] {
+            prop_assert_eq!(price >= first, eyes::feature(price, value, scale) > 0);
+        }
+    }
+
     /// In 64 bits a feature is what it is in 128.
     #[test]
     fn a_feature_is_its_formula(
