@@ -5,7 +5,7 @@
 //! small decision trees; between anchors it is interpolated.
 
 use super::features::Knowledge;
-use super::lookup::WEIGHT_BITS;
+use super::lookup::{self, WEIGHT_BITS};
 use super::unit::{Lattice, LatticeError, StateId, UnitSpec};
 use crate::market::SettlementPoint;
 use crate::time::{Interval, Span, Time};
@@ -19,14 +19,14 @@ pub const MODEL_VERSION: u16 = 2;
 pub const ANCHORS_MAX: usize = 64;
 /// Most trees of a table.
 pub const TREES_MAX: usize = 512;
+/// Most that a table's trees ask of one feature: counting it takes 8 bits.
+pub const CUTS_MAX: usize = 254;
 /// Most questions a tree asks before it answers.
 pub const DEPTH_MAX: usize = 8;
-/// Largest number in a leaf, and in a constant: all trees and a constant together then fit 32 bits.
-pub const LEAF_MAX: i32 = 1 << 21;
-/// See [`LEAF_MAX`].
+/// Largest constant, in a table's unit: with a leaf of each tree it fits 32 bits.
 pub const CONSTANT_MAX: i32 = 1 << 29;
 /// Most that one of a table's numbers stands for: a sum of them then fits 64 bits.
-const UNIT_MAX: Money = Money(1 << 31);
+const UNIT_MAX: Money = Money(1 << 32);
 /// Largest bound of a worth: one thousand million of currency.
 const WORTH_MAX: i64 = 1_000_000_000_000_000;
 /// Farthest local time is from UTC.
@@ -60,7 +60,7 @@ pub struct Tree {
     /// The questions; without any the tree is its first leaf.
     pub splits: Vec<Split>,
     /// For each leaf, a number for each anchor.
-    pub leaves: Vec<i32>,
+    pub leaves: Vec<i16>,
 }
 
 /// Worth of the anchors under one kind of knowledge: the sum of a constant and of one leaf of each
@@ -269,6 +269,8 @@ impl Model {
             part(table.unit > Money::ZERO && table.unit <= UNIT_MAX, "unit of money")?;
             part(table.constant.iter().all(constant), "constant")?;
             part(table.trees.iter().all(|t| t.depth(states).is_some()), "tree")?;
+            let cuts = lookup::cuts(table);
+            part(cuts.iter().all(|c| c.len() <= CUTS_MAX), "list of questions")?;
         }
         Ok(lattice)
     }
@@ -294,8 +296,9 @@ impl Tree {
     #[must_use]
     pub fn depth(&self, anchors: usize) -> Option<usize> {
         let leaves = self.leaves.chunks_exact(anchors.max(1));
-        let whole = leaves.remainder().is_empty() && leaves.len() > 0;
-        if !whole || self.leaves.iter().any(|v| v.unsigned_abs() > LEAF_MAX.unsigned_abs()) {
+        let some = (1..=1 << DEPTH_MAX).contains(&leaves.len());
+        let whole = leaves.remainder().is_empty() && some;
+        if !whole {
             return None;
         }
         // How deep each question lies: those it leads to come later in the list.
