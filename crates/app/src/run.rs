@@ -225,6 +225,7 @@ fn summary(args: &RunArgs, plant: &Plant) -> anyhow::Result<()> {
         "acked": c.acked,
         "refused": c.refused,
         "timed_out": c.timed_out,
+        "unconfirmed": c.unconfirmed,
         "confirmed": c.confirmed,
         "drifted": c.drifted,
         "unavailable": c.unavailable,

@@ -4,12 +4,87 @@
 
 mod conversation;
 
-pub use conversation::{Conversation, Goal, Turn};
+pub use conversation::Conversation;
 
+use crate::Framing;
 use crate::cgminer::{self, NoSection, ReplyError, Section, number, request};
+use crate::family::{
+    Ask, Can, Family, Identity, Keep, Once, RampClass, Reading, Rival, Setting, Talk, Want, Watts,
+};
 use headgate_core::fleet::Declared;
 use headgate_core::units::Power;
 use serde::de::{Deserialize, Deserializer};
+
+/// Kind of these machines in a configuration.
+pub const KIND: &str = "luxos";
+/// The firmware's own manager of power by temperature.
+const ATM: Rival = Rival::Manager("the firmware's thermal manager (ATM)");
+
+/// All machines that run LuxOS.
+#[derive(Debug, Clone, Copy)]
+pub struct Luxos;
+
+impl Family for Luxos {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn can(&self) -> Can {
+        Can { sleep: true, trim: true, class: RampClass::Fast }
+    }
+
+    fn begin(&self, want: Want, keep: Option<Keep>) -> Box<dyn Talk> {
+        match want {
+            Want::Watts => Once::talk(ask(power()), read_watts),
+            Want::Mode => Once::talk(ask(config()), read_mode),
+            Want::Identify => Once::talk(ask(version()), read_identity),
+            Want::Do(goal) => {
+                let session = keep.map(|Keep::Session(session)| session);
+                Box::new(Conversation::new(goal, session))
+            }
+        }
+    }
+
+    fn give_back(&self, keep: &Keep) -> Option<Ask> {
+        let Keep::Session(session) = keep;
+        Some(ask(logoff(session)))
+    }
+}
+
+/// A request of this API.
+fn ask(bytes: Vec<u8>) -> Ask {
+    Ask::new(Framing::NulOrEof, bytes)
+}
+
+fn read_watts(reply: &[u8]) -> Result<Reading, String> {
+    let watts = parse_power(reply).map_err(|e| e.to_string())?;
+    Ok(Reading { watts: Some(watts), ..Reading::default() })
+}
+
+fn read_mode(reply: &[u8]) -> Result<Reading, String> {
+    let config = parse_config(reply).map_err(|e| e.to_string())?;
+    let setting = config.profile.as_deref().map(|name| {
+        let watts = name.strip_suffix(['W', 'w']).and_then(|w| w.parse::<i64>().ok());
+        match watts {
+            Some(watts) => Setting::Power(Power(watts)),
+            None if name.eq_ignore_ascii_case("default") => Setting::Default,
+            None => Setting::Other,
+        }
+    });
+    let rival = config.atm.map(|on| on.then_some(ATM));
+    Ok(Reading { declared: config.declared, setting, rival, ..Reading::default() })
+}
+
+fn read_identity(reply: &[u8]) -> Result<Reading, String> {
+    let version = parse_version(reply).map_err(|e| e.to_string())?;
+    let identity = Identity {
+        make: "Antminer".into(),
+        model: version.model,
+        firmware: format!("LuxOS {}", version.firmware),
+        rated: None,
+    };
+    Ok(Reading { identity: Some(Box::new(identity)), ..Reading::default() })
+}
 
 /// `logon`: a session was created.
 pub const SESSION_CREATED: i64 = 316;
@@ -114,15 +189,6 @@ pub fn version() -> Vec<u8> {
     request("version", None)
 }
 
-/// A reading of a machine's power.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Watts {
-    /// Power drawn.
-    pub power: Power,
-    /// Whether the PSU measured it; else the firmware estimated it.
-    pub psu: bool,
-}
-
 /// The machine's own word on its mode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -132,6 +198,8 @@ pub struct Config {
     pub profile: Option<String>,
     /// State of the whole machine in its own words.
     pub system_status: Option<String>,
+    /// Whether the firmware's thermal manager may move the profile by itself.
+    pub atm: Option<bool>,
 }
 
 /// One profile a machine can run.
@@ -186,6 +254,8 @@ struct ConfigRow {
     profile: Option<String>,
     #[serde(rename = "SystemStatus", default, deserialize_with = "text")]
     system_status: Option<String>,
+    #[serde(rename = "IsAtmEnabled", default, deserialize_with = "flag")]
+    atm: Option<bool>,
 }
 impl Section for ConfigRow {
     const NAME: &'static str = "CONFIG";
@@ -290,7 +360,8 @@ pub fn parse_config(bytes: &[u8]) -> Result<Config, ReplyError> {
     // A machine without its supply cannot work, whatever it calls its mode.
     let asleep = if row.supply_on == Some(false) { Some(true) } else { asleep };
     let declared = asleep.map(|a| if a { Declared::Asleep } else { Declared::Awake });
-    Ok(Config { declared, profile: row.profile, system_status: row.system_status })
+    let (profile, system_status) = (row.profile, row.system_status);
+    Ok(Config { declared, profile, system_status, atm: row.atm })
 }
 
 /// Reads the reply to `profiles`; profiles without a name or a power are passed over.

@@ -1,6 +1,7 @@
 //! The shell against real sockets on loopback.
 
 use super::*;
+use crate::REPLY_BYTES_MAX;
 use crate::fleet::tests::farm::{TOP_WATTS, site};
 use crate::fleet::{FleetDriver, Options};
 use crate::{Driver, Input, Output};
@@ -37,7 +38,7 @@ async fn check(reply: Option<Vec<u8>>, close: bool) -> Result<String, Failure> {
             while stream.read(&mut asked).await.is_ok_and(|n| n > 0) {}
         }
     });
-    let result = trip(address, &crate::luxos::power(), BUDGET).await;
+    let result = trip(address, Framing::NulOrEof, &crate::luxos::power(), BUDGET).await;
     server.await.unwrap();
     result.map(|bytes| String::from_utf8(bytes).unwrap())
 }
@@ -58,7 +59,7 @@ async fn a_trip_is_bounded_in_time_and_in_bytes() {
     assert_eq!(check(Some(flood), false).await, Err(Failure::TooLong));
     let (listener, address) = listener().await;
     drop(listener);
-    assert_eq!(trip(address, b"x", BUDGET).await, Err(Failure::Connect));
+    assert_eq!(trip(address, Framing::NulOrEof, b"x", BUDGET).await, Err(Failure::Connect));
 }
 
 #[tokio::test]
@@ -68,7 +69,8 @@ async fn a_cancelled_request_closes_its_connection_and_is_not_heard_of() {
     let mut wire = Wire::new(Arc::from([address]), results);
     let id = RequestId(7);
     let bytes = crate::luxos::power();
-    wire.send(Request { id, machine: MachineId(0), bytes, budget: Span::seconds(60) });
+    let (machine, port, framing) = (MachineId(0), Port::Main, Framing::NulOrEof);
+    wire.send(Request { id, machine, port, framing, bytes, budget: Span::seconds(60) });
     let (mut stream, _) = listener.accept().await.unwrap();
     wire.cancel(id);
     let mut rest = Vec::new();
