@@ -7,8 +7,10 @@
 //! after a bounded number of turns. What it learned and the next talk can use, a session, a token
 //! or a challenge, it leaves as a [`Keep`].
 
-use crate::luxos::SessionId;
+use crate::antminer;
+use crate::luxos::{self, SessionId};
 use crate::secret::Credentials;
+use crate::whatsminer::v2;
 use crate::{Failure, Framing, Port};
 use headgate_core::fleet::Declared;
 use headgate_core::time::{Span, Time};
@@ -208,6 +210,10 @@ pub trait Talk: Send + Debug {
 pub enum Keep {
     /// A session of LuxOS; while it is held, nobody else can have one.
     Session(SessionId),
+    /// A token of a Whatsminer.
+    Whatsminer2(Box<v2::Token>),
+    /// A challenge and a configuration of a stock Antminer.
+    Antminer(Box<antminer::Kept>),
 }
 
 impl Keep {
@@ -216,6 +222,7 @@ impl Keep {
     pub fn holds(&self) -> bool {
         match self {
             Self::Session(_) => true,
+            Self::Whatsminer2(_) | Self::Antminer(_) => false,
         }
     }
 }
@@ -236,6 +243,8 @@ pub struct Can {
     pub sleep: bool,
     /// Set a power between sleep and full.
     pub trim: bool,
+    /// Whether a power once set outlives a sleep; else it wakes at its default.
+    pub keeps_power: bool,
     /// How fast its power falls.
     pub class: RampClass,
 }
@@ -258,28 +267,36 @@ pub trait Family: Send + Debug {
     }
 }
 
-/// A talk of one trip: one request, one reading.
+/// What one step of a chain adds to the reading, or why its reply is of no use.
+pub(crate) type Step = fn(&[u8], &mut Reading) -> Result<(), String>;
+
+/// A talk that reads: one request after another, each reply adds to one reading.
 #[derive(Debug)]
-pub(crate) struct Once {
-    ask: Ask,
-    read: fn(&[u8]) -> Result<Reading, String>,
+pub(crate) struct Chain {
+    steps: Vec<(Ask, Step)>,
+    at: usize,
+    reading: Reading,
 }
 
-impl Once {
-    pub(crate) fn talk(ask: Ask, read: fn(&[u8]) -> Result<Reading, String>) -> Box<dyn Talk> {
-        Box::new(Self { ask, read })
+impl Chain {
+    pub(crate) fn talk(steps: Vec<(Ask, Step)>) -> Box<dyn Talk> {
+        Box::new(Self { steps, at: 0, reading: Reading::default() })
     }
 }
 
-impl Talk for Once {
+impl Talk for Chain {
     fn say(&mut self, _: Time) -> Ask {
-        self.ask.clone()
+        self.steps[self.at].0.clone()
     }
 
     fn hear(&mut self, _: Time, reply: &[u8]) -> Turn {
-        match (self.read)(reply) {
-            Ok(reading) => Turn::Read(reading),
+        match self.steps[self.at].1(reply, &mut self.reading) {
             Err(why) => Turn::Refused(why),
+            Ok(()) if self.at + 1 < self.steps.len() => {
+                self.at += 1;
+                Turn::Say
+            }
+            Ok(()) => Turn::Read(std::mem::take(&mut self.reading)),
         }
     }
 }
@@ -294,23 +311,35 @@ pub struct DriverOptions {
 }
 
 /// Kinds that can be driven, as a configuration names them.
-pub const KINDS: [&str; 1] = [crate::luxos::KIND];
+pub const KINDS: [&str; 3] = [luxos::KIND, v2::KIND, antminer::KIND];
 
 /// Port of a kind's machines where none is written; `None` for a kind that is not known.
 #[must_use]
 pub fn default_port(kind: &str) -> Option<u16> {
     match kind {
-        crate::luxos::KIND => Some(4028),
+        luxos::KIND | v2::KIND => Some(4028),
+        antminer::KIND => Some(80),
         _ => None,
     }
+}
+
+/// Second port of a kind's machines where none is written; `None` for a kind that has none.
+#[must_use]
+pub fn default_aux_port(kind: &str) -> Option<u16> {
+    (kind == antminer::KIND).then_some(4028)
 }
 
 /// The family of a kind; `None` for a kind that is not known.
 #[must_use]
 pub fn family(kind: &str, options: &DriverOptions) -> Option<Box<dyn Family>> {
-    let _ = options;
-    match kind {
-        crate::luxos::KIND => Some(Box::new(crate::luxos::Luxos)),
-        _ => None,
-    }
+    let credentials = || options.credentials.clone();
+    Some(match kind {
+        luxos::KIND => Box::new(luxos::Luxos),
+        v2::KIND => Box::new(v2::Whatsminer2::new(credentials())),
+        antminer::KIND => Box::new(antminer::Antminer::new(credentials())),
+        _ => return None,
+    })
 }
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -5,7 +5,9 @@
 //! opens a socket and never reads a clock, so the simulator runs the very same code; `shell`
 //! is the thin tokio part that carries the bytes.
 
+pub mod antminer;
 pub mod cgminer;
+pub mod digest;
 pub mod family;
 pub mod fleet;
 pub mod frame;
@@ -13,6 +15,7 @@ pub mod http;
 pub mod luxos;
 pub mod secret;
 pub mod shell;
+pub mod whatsminer;
 
 pub use frame::Framing;
 

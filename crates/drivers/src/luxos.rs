@@ -7,9 +7,9 @@ mod conversation;
 pub use conversation::Conversation;
 
 use crate::Framing;
-use crate::cgminer::{self, NoSection, ReplyError, Section, number, request};
+use crate::cgminer::{self, NoSection, ReplyError, Section, WATTS_MAX, number, request};
 use crate::family::{
-    Ask, Can, Family, Identity, Keep, Once, RampClass, Reading, Rival, Setting, Talk, Want, Watts,
+    Ask, Can, Chain, Family, Identity, Keep, RampClass, Reading, Rival, Setting, Talk, Want, Watts,
 };
 use headgate_core::fleet::Declared;
 use headgate_core::units::Power;
@@ -30,24 +30,29 @@ impl Family for Luxos {
     }
 
     fn can(&self) -> Can {
-        Can { sleep: true, trim: true, class: RampClass::Fast }
+        Can { sleep: true, trim: true, keeps_power: true, class: RampClass::Fast }
     }
 
     fn begin(&self, want: Want, keep: Option<Keep>) -> Box<dyn Talk> {
         match want {
-            Want::Watts => Once::talk(ask(power()), read_watts),
-            Want::Mode => Once::talk(ask(config()), read_mode),
-            Want::Identify => Once::talk(ask(version()), read_identity),
+            Want::Watts => Chain::talk(vec![(ask(power()), read_watts)]),
+            Want::Mode => Chain::talk(vec![(ask(config()), read_mode)]),
+            Want::Identify => Chain::talk(vec![(ask(version()), read_identity)]),
             Want::Do(goal) => {
-                let session = keep.map(|Keep::Session(session)| session);
+                let session = match keep {
+                    Some(Keep::Session(session)) => Some(session),
+                    _ => None,
+                };
                 Box::new(Conversation::new(goal, session))
             }
         }
     }
 
     fn give_back(&self, keep: &Keep) -> Option<Ask> {
-        let Keep::Session(session) = keep;
-        Some(ask(logoff(session)))
+        match keep {
+            Keep::Session(session) => Some(ask(logoff(session))),
+            _ => None,
+        }
     }
 }
 
@@ -56,14 +61,14 @@ fn ask(bytes: Vec<u8>) -> Ask {
     Ask::new(Framing::NulOrEof, bytes)
 }
 
-fn read_watts(reply: &[u8]) -> Result<Reading, String> {
-    let watts = parse_power(reply).map_err(|e| e.to_string())?;
-    Ok(Reading { watts: Some(watts), ..Reading::default() })
+fn read_watts(reply: &[u8], reading: &mut Reading) -> Result<(), String> {
+    reading.watts = Some(parse_power(reply).map_err(|e| e.to_string())?);
+    Ok(())
 }
 
-fn read_mode(reply: &[u8]) -> Result<Reading, String> {
+fn read_mode(reply: &[u8], reading: &mut Reading) -> Result<(), String> {
     let config = parse_config(reply).map_err(|e| e.to_string())?;
-    let setting = config.profile.as_deref().map(|name| {
+    reading.setting = config.profile.as_deref().map(|name| {
         let watts = name.strip_suffix(['W', 'w']).and_then(|w| w.parse::<i64>().ok());
         match watts {
             Some(watts) => Setting::Power(Power(watts)),
@@ -71,11 +76,12 @@ fn read_mode(reply: &[u8]) -> Result<Reading, String> {
             None => Setting::Other,
         }
     });
-    let rival = config.atm.map(|on| on.then_some(ATM));
-    Ok(Reading { declared: config.declared, setting, rival, ..Reading::default() })
+    reading.rival = config.atm.map(|on| on.then_some(ATM));
+    reading.declared = config.declared;
+    Ok(())
 }
 
-fn read_identity(reply: &[u8]) -> Result<Reading, String> {
+fn read_identity(reply: &[u8], reading: &mut Reading) -> Result<(), String> {
     let version = parse_version(reply).map_err(|e| e.to_string())?;
     let identity = Identity {
         make: "Antminer".into(),
@@ -83,7 +89,8 @@ fn read_identity(reply: &[u8]) -> Result<Reading, String> {
         firmware: format!("LuxOS {}", version.firmware),
         rated: None,
     };
-    Ok(Reading { identity: Some(Box::new(identity)), ..Reading::default() })
+    reading.identity = Some(Box::new(identity));
+    Ok(())
 }
 
 /// `logon`: a session was created.
@@ -98,8 +105,6 @@ pub const CURTAIL_SENT: i64 = 335;
 pub const SESSION_TAKEN: i64 = 402;
 /// Longest session id taken in; real ones have eight characters.
 pub const SESSION_BYTES_MAX: usize = 64;
-/// Power above which a reading of one machine is not believed.
-pub const WATTS_MAX: i64 = 1_000_000;
 
 /// A session's id, fit to stand in a comma-joined parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -36,6 +36,11 @@ impl FleetDriver {
             Some("an older plan came after a newer one")
         } else if !cohort.has(change.level) {
             Some("the plan names a level this machine does not have")
+        } else if !self.family.can().trim
+            && change.level != Level::SLEEP
+            && change.level != cohort.default
+        {
+            Some("its firmware knows no level between sleep and its default")
         } else {
             None
         };
@@ -194,6 +199,7 @@ impl FleetDriver {
         let set = machine.profile.unwrap_or(Profile::Of(cohort.default)) == Profile::Of(level);
         // Changing the profile of a running machine is all there is to say, known or not.
         let power = (!wake || !set).then(|| cohort.power_at(level));
+        let power = power.filter(|_| self.family.can().trim);
         Goal::Work { wake, power }
     }
 
@@ -285,6 +291,8 @@ impl FleetDriver {
         }
         match turn {
             Turn::Say => self.say(m, out),
+            // What needed no word is the newer target's to need or not.
+            Turn::Accepted | Turn::Unconfirmed | Turn::Verify(_) if waits => self.say(m, out),
             Turn::Wait(pause) => self.pause(m, Stage::Pausing, pause),
             Turn::Verify(pause) => self.pause(m, Stage::Verifying, pause),
             Turn::Accepted => self.answered(m, Ending::Answer(Answer::Accepted)),
@@ -393,6 +401,10 @@ impl FleetDriver {
         let machine = &mut self.machines[m as usize];
         let Some(command) = &machine.command else { return };
         if command.level == Level::SLEEP {
+            if !self.family.can().keeps_power {
+                let cohort = &self.cohorts[usize::from(machine.kind)];
+                machine.profile = Some(Profile::Of(cohort.default));
+            }
             return;
         }
         machine.profile = Some(match command.ending {

@@ -4,7 +4,7 @@
 use super::FleetDriver;
 use super::machine::NOBODY;
 use crate::Output;
-use crate::family::Rival;
+use crate::family::{Keep, Rival};
 use headgate_core::fleet::{
     Answer, CohortSum, Declared, Level, Link, MachineId, MachineReport, TargetPhase, TelemetryBatch,
 };
@@ -207,6 +207,12 @@ impl FleetDriver {
             rival: machine.rival,
             reason: machine.reason.as_deref(),
         })
+    }
+
+    /// What the talks with a machine have left for the next: a session, a token, a configuration.
+    #[must_use]
+    pub fn kept(&self, id: MachineId) -> Option<&Keep> {
+        self.machines[self.local(id)? as usize].keep.as_ref()
     }
 
     /// Why a machine did not do what it should, where it did not.

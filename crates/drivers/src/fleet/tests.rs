@@ -1,5 +1,6 @@
 //! The driver against machines played in memory, on a clock that only the test moves.
 
+mod families;
 pub(crate) mod farm;
 mod properties;
 
@@ -304,10 +305,8 @@ fn another_protocol_is_refused_by_name() {
     let said = |id: u16, site: &Site| {
         FleetDriver::new(DriverId(id), site, Options::default()).unwrap_err().to_string()
     };
-    insta::assert_snapshot!(
-        said(0, &site),
-        @r#"failed to build driver luxos: kind "abacus" is none of luxos"#
-    );
+    let text = said(0, &site);
+    assert!(text.starts_with(r#"failed to build driver luxos: kind "abacus" is none of luxos, "#));
     insta::assert_snapshot!(said(7, &site), @"failed to build driver 7: the site has 1");
 }
 
