@@ -121,7 +121,8 @@ mod tests {
         assert!(challenge.answer(&root, "GET", "/").contains("nc=00000002"));
         // The one of RFC 2069, which has no `qop` and no nonce of the client's.
         let mut old = Challenge::read(
-            r#"Digest realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", opaque="5ccc069c403ebaf9f0171e9517f40e41""#,
+            "Digest realm=\"testrealm@host.com\", nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\", \
+             opaque=\"5ccc069c403ebaf9f0171e9517f40e41\"",
         )
         .unwrap();
         let line =

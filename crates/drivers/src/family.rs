@@ -8,9 +8,11 @@
 //! or a challenge, it leaves as a [`Keep`].
 
 use crate::antminer;
+use crate::avalon;
+use crate::braiins;
 use crate::luxos::{self, SessionId};
-use crate::secret::Credentials;
-use crate::whatsminer::v2;
+use crate::secret::{Credentials, Secret};
+use crate::whatsminer::{v2, v3};
 use crate::{Failure, Framing, Port};
 use headgate_core::fleet::Declared;
 use headgate_core::time::{Span, Time};
@@ -214,6 +216,10 @@ pub enum Keep {
     Whatsminer2(Box<v2::Token>),
     /// A challenge and a configuration of a stock Antminer.
     Antminer(Box<antminer::Kept>),
+    /// A token of Braiins OS.
+    Braiins(Secret),
+    /// A salt of a Whatsminer.
+    Whatsminer3(Secret),
 }
 
 impl Keep {
@@ -222,7 +228,9 @@ impl Keep {
     pub fn holds(&self) -> bool {
         match self {
             Self::Session(_) => true,
-            Self::Whatsminer2(_) | Self::Antminer(_) => false,
+            Self::Whatsminer2(_) | Self::Antminer(_) | Self::Braiins(_) | Self::Whatsminer3(_) => {
+                false
+            }
         }
     }
 }
@@ -311,14 +319,16 @@ pub struct DriverOptions {
 }
 
 /// Kinds that can be driven, as a configuration names them.
-pub const KINDS: [&str; 3] = [luxos::KIND, v2::KIND, antminer::KIND];
+pub const KINDS: [&str; 6] =
+    [luxos::KIND, braiins::KIND, v2::KIND, v3::KIND, antminer::KIND, avalon::KIND];
 
 /// Port of a kind's machines where none is written; `None` for a kind that is not known.
 #[must_use]
 pub fn default_port(kind: &str) -> Option<u16> {
     match kind {
-        luxos::KIND | v2::KIND => Some(4028),
-        antminer::KIND => Some(80),
+        luxos::KIND | v2::KIND | avalon::KIND => Some(4028),
+        v3::KIND => Some(4433),
+        antminer::KIND | braiins::KIND => Some(80),
         _ => None,
     }
 }
@@ -335,8 +345,11 @@ pub fn family(kind: &str, options: &DriverOptions) -> Option<Box<dyn Family>> {
     let credentials = || options.credentials.clone();
     Some(match kind {
         luxos::KIND => Box::new(luxos::Luxos),
+        avalon::KIND => Box::new(avalon::Avalon),
         v2::KIND => Box::new(v2::Whatsminer2::new(credentials())),
+        v3::KIND => Box::new(v3::Whatsminer3::new(credentials())),
         antminer::KIND => Box::new(antminer::Antminer::new(credentials())),
+        braiins::KIND => Box::new(braiins::Braiins::new(credentials())),
         _ => return None,
     })
 }

@@ -6,6 +6,8 @@
 //! is the thin tokio part that carries the bytes.
 
 pub mod antminer;
+pub mod avalon;
+pub mod braiins;
 pub mod cgminer;
 pub mod digest;
 pub mod family;

@@ -3,3 +3,4 @@
 
 pub mod crypt;
 pub mod v2;
+pub mod v3;

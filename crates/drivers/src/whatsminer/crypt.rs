@@ -96,8 +96,8 @@ mod tests {
         assert_eq!(pass.sign.reveal(), "w.BNbkCV6n1aNWgiBWLzT/");
         let text =
             r#"{"cmd": "power_off", "respbefore": "true", "token": "w.BNbkCV6n1aNWgiBWLzT/"}"#;
-        let sent = "YJracrWpLn2XvqWuNiNqyg70K64pfivIJhwE32DXNCeyv4iYIDyJ6mJuwbGpytIytGFk3qcQXxIEGYONPJL\
-                    4PpGxjzTpYw1ob9fHFP6+QL8=";
+        let sent = "YJracrWpLn2XvqWuNiNqyg70K64pfivIJhwE32DXNCeyv4iYIDyJ6mJuwbGpytIy\
+                    tGFk3qcQXxIEGYONPJL4PpGxjzTpYw1ob9fHFP6+QL8=";
         assert_eq!(encrypt(&pass.key, text), sent);
         assert_eq!(decrypt(&pass.key, sent).unwrap(), text.as_bytes());
     }
