@@ -50,7 +50,8 @@ impl Antminer {
     /// With a name and a password, else the factory's.
     #[must_use]
     pub fn new(credentials: Option<Credentials>) -> Self {
-        Self { credentials: credentials.unwrap_or_else(|| Credentials::new("root", "root")) }
+        let factory = || Credentials::new("root", "root");
+        Self { credentials: credentials.unwrap_or_else(factory).or_name("root") }
     }
 }
 

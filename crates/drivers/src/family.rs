@@ -339,6 +339,12 @@ pub fn default_aux_port(kind: &str) -> Option<u16> {
     (kind == antminer::KIND).then_some(4028)
 }
 
+/// Whether a kind's machines ask for a password.
+#[must_use]
+pub fn wants_credentials(kind: &str) -> bool {
+    [braiins::KIND, v2::KIND, v3::KIND, antminer::KIND].contains(&kind)
+}
+
 /// The family of a kind; `None` for a kind that is not known.
 #[must_use]
 pub fn family(kind: &str, options: &DriverOptions) -> Option<Box<dyn Family>> {

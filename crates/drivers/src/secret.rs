@@ -41,4 +41,13 @@ impl Credentials {
     pub fn new(username: &str, password: &str) -> Self {
         Self { username: Secret::new(username), password: Secret::new(password) }
     }
+
+    /// The same, with a name where none is given.
+    #[must_use]
+    pub fn or_name(mut self, name: &str) -> Self {
+        if self.username.reveal().is_empty() {
+            self.username = Secret::new(name);
+        }
+        self
+    }
 }

@@ -41,7 +41,8 @@ impl Whatsminer3 {
     /// With a name and a password, else the factory's.
     #[must_use]
     pub fn new(credentials: Option<Credentials>) -> Self {
-        Self { credentials: credentials.unwrap_or_else(|| Credentials::new("super", "super")) }
+        let factory = || Credentials::new("super", "super");
+        Self { credentials: credentials.unwrap_or_else(factory).or_name("super") }
     }
 }
 
