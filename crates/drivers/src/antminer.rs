@@ -36,7 +36,7 @@ const SYSTEM: &str = "/cgi-bin/get_system_info.cgi";
 const READ_KEY: &str = "bitmain-work-mode";
 /// The key that most firmwares write by.
 const WRITE_KEY: &str = "miner-mode";
-/// Values of the mode.
+/// Values of the mode; 2 is high power and 3 low.
 const NORMAL: i64 = 0;
 const SLEEP: i64 = 1;
 
@@ -66,17 +66,27 @@ impl Kept {
     /// The last configuration that was seen with pools in it, as text.
     #[must_use]
     pub fn golden(&self) -> Option<&str> {
-        self.golden.as_ref().map(|g| g.0.as_ref())
+        self.golden.as_ref().map(|g| g.text.as_ref())
     }
 }
 
 /// A configuration with pools in it. Their names and passwords are nobody's business.
 #[derive(Clone, PartialEq, Eq)]
-struct Golden(Arc<str>);
+struct Golden {
+    text: Arc<str>,
+    /// The mode it names.
+    mode: Option<i64>,
+}
+
+impl Golden {
+    fn new(config: &Value) -> Self {
+        Self { text: config.to_string().into(), mode: mode(config) }
+    }
+}
 
 impl std::fmt::Debug for Golden {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Golden({} bytes)", self.0.len())
+        write!(f, "Golden({} bytes)", self.text.len())
     }
 }
 
@@ -143,8 +153,9 @@ impl Talk for Read {
             Want::Watts => Turn::Read(Reading { watts: watts(&body), ..Reading::default() }),
             Want::Identify => Turn::Read(identity(&body)),
             Want::Mode | Want::Do(_) => {
-                if has_pools(&body) {
-                    self.golden = Some(Golden(body.to_string().into()));
+                let works = mode(&body).is_some_and(is_work);
+                if has_pools(&body) && (works || self.golden.is_none()) {
+                    self.golden = Some(Golden::new(&body));
                 }
                 match mode(&body) {
                     None => Turn::Refused("its configuration names no mode".into()),
@@ -177,10 +188,15 @@ fn mode(config: &Value) -> Option<i64> {
     number_of(&config[READ_KEY]).or_else(|| number_of(&config[WRITE_KEY]))
 }
 
+/// Whether a mode is one of working.
+fn is_work(mode: i64) -> bool {
+    matches!(mode, NORMAL | 2 | 3)
+}
+
 fn mode_reading(mode: i64) -> Reading {
     let declared = match mode {
         SLEEP => Some(Declared::Asleep),
-        0..=3 => Some(Declared::Awake),
+        mode if is_work(mode) => Some(Declared::Awake),
         _ => None,
     };
     let setting = match mode {

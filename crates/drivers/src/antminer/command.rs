@@ -1,7 +1,9 @@
 //! One command to such a machine: read, write, read back.
 
 use super::web::{Heard, Web};
-use super::{CONFIG, Golden, NORMAL, READ_KEY, SET_CONFIG, SLEEP, WRITE_KEY, has_pools, mode};
+use super::{
+    CONFIG, Golden, NORMAL, READ_KEY, SET_CONFIG, SLEEP, WRITE_KEY, has_pools, is_work, mode,
+};
 use crate::Failure;
 use crate::cgminer::{self, text_of};
 use crate::family::{Ask, Goal, Keep, Talk, Turn};
@@ -44,6 +46,9 @@ enum Wrote {
 pub(super) struct Command {
     web: Web,
     golden: Option<Golden>,
+    /// Whether it shall sleep; else it shall work.
+    sleep: bool,
+    /// The mode to be set; known once the configuration was read.
     target: i64,
     step: Step,
     /// The configuration as it was read in this attempt, with pools in it.
@@ -61,14 +66,10 @@ impl std::fmt::Debug for Config {
     }
 }
 
-fn target(goal: Goal) -> i64 {
-    if goal == Goal::Sleep { SLEEP } else { NORMAL }
-}
-
 impl Command {
     pub(super) fn new(web: Web, golden: Option<Golden>, goal: Goal) -> Self {
-        let step = Step::Read;
-        Self { web, golden, target: target(goal), step, config: None, misses: 0 }
+        let (sleep, step) = (goal == Goal::Sleep, Step::Read);
+        Self { web, golden, sleep, target: SLEEP, step, config: None, misses: 0 }
     }
 
     /// The document to be written.
@@ -98,10 +99,17 @@ impl Command {
             let why = "its configuration names no pool, and writing it would make that so";
             return Turn::Refused(format!("{why}{kept}"));
         }
-        self.golden = Some(Golden(config.to_string().into()));
-        // Writing restarts the work: what works already is left alone.
-        if self.target == NORMAL && mode(&config) == Some(NORMAL) {
+        let mode = mode(&config);
+        // Writing restarts the work: what works already, at whatever power, is left alone.
+        if !self.sleep && mode.is_some_and(is_work) {
+            self.golden = Some(Golden::new(&config));
             return Turn::Accepted;
+        }
+        // Who sleeps wakes as it worked before, where that is known.
+        let before = self.golden.as_ref().and_then(|g| g.mode).filter(|m| is_work(*m));
+        self.target = if self.sleep { SLEEP } else { before.unwrap_or(NORMAL) };
+        if mode.is_some_and(is_work) || self.golden.is_none() {
+            self.golden = Some(Golden::new(&config));
         }
         self.config = Some(Config(config));
         self.step = Step::Write;
@@ -215,7 +223,7 @@ impl Talk for Command {
     }
 
     fn redirect(&mut self, goal: Goal) {
-        self.target = target(goal);
+        self.sleep = goal == Goal::Sleep;
         self.step = Step::Read;
     }
 

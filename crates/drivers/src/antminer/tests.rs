@@ -200,6 +200,24 @@ fn the_configuration_is_read_written_with_both_keys_and_read_back() {
 }
 
 #[test]
+fn who_worked_at_high_power_wakes_at_high_power() {
+    let mut machine = played(Habit::Write);
+    machine.config[READ_KEY] = "2".into();
+    let work = Want::Do(Goal::Work { wake: true, power: None });
+    let (text, keep) = run(&mut machine, work, None);
+    assert!(text.ends_with("Accepted") && machine.writes.is_empty(), "it works: {text}");
+    let (_, keep) = run(&mut machine, Want::Do(Goal::Sleep), keep);
+    // It is read while it sleeps, too.
+    let (_, keep) = run(&mut machine, Want::Mode, keep);
+    let (text, _) = run(&mut machine, work, keep);
+    assert!(text.ends_with("Accepted"), "{text}");
+    assert_eq!(machine.config[READ_KEY], "2");
+    machine.config[READ_KEY] = "1".into();
+    run(&mut machine, work, None);
+    assert_eq!(machine.config[READ_KEY], "0", "normal where nothing is known");
+}
+
+#[test]
 fn a_write_that_is_not_answered_is_read_back() {
     let mut machine = Played { busy_after_write: 2, ..played(Habit::Slow) };
     insta::assert_snapshot!(sleep(&mut machine), @"

@@ -147,6 +147,7 @@ impl FleetDriver {
             talk,
             stage: Stage::Talking,
             tries: 0,
+            verified: false,
             counted: false,
             ending: Ending::Answer(Answer::TimedOut),
             fall: false,
@@ -212,6 +213,10 @@ impl FleetDriver {
         }
         if now >= command.valid_until && command.tries > 0 {
             return self.answered(m, Ending::Answer(Answer::TimedOut));
+        }
+        if now >= command.valid_until && command.verified && command.talk.speaks() {
+            // Looking what became of it is always right; telling it again has come too late.
+            return self.answered(m, Ending::Unconfirmed);
         }
         if command.talk.speaks() {
             self.count(m);
@@ -312,6 +317,7 @@ impl FleetDriver {
     fn pause(&mut self, m: u32, stage: Stage, pause: Span) {
         if let Some(c) = &mut self.machines[m as usize].command {
             c.stage = stage;
+            c.verified |= stage == Stage::Verifying;
         }
         self.set_due(m, Some(self.now + pause));
     }

@@ -102,6 +102,8 @@ pub(super) struct Command {
     pub stage: Stage,
     /// Failed tries.
     pub tries: u8,
+    /// It was sent, and what became of it was looked for.
+    pub verified: bool,
     /// It is in the counts: the command itself was put on the wire, or never got that far.
     pub counted: bool,
     pub ending: Ending,

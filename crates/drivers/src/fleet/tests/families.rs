@@ -59,9 +59,13 @@ impl<'a> Bench<'a> {
     }
 
     pub(super) fn tell(&mut self, level: Level) {
+        self.tell_for(level, Span::minutes(5));
+    }
+
+    fn tell_for(&mut self, level: Level, lease: Span) {
         self.generation += 1;
         let changes = vec![Change { machine: MachineId(0), level }];
-        let valid_until = self.now + Span::minutes(5);
+        let valid_until = self.now + lease;
         let (generation, at) = (self.generation, self.now);
         let plan = DispatchPlan { generation, at, cause: 1, valid_until, changes };
         self.input(Input::Plan(&plan));
@@ -157,6 +161,39 @@ fn a_write_without_effect_is_refused_by_what_was_read_back() {
     assert_eq!(view.phase, TargetPhase::Unavailable);
     assert_eq!(view.reason, Some("it was written twice and its mode is as it was"));
     assert_eq!(view.measured.map(|w| w.value), Some(Power(2790)));
+}
+
+#[test]
+fn what_needed_no_word_is_not_taken_for_the_newer_targets_answer() {
+    let mut bench = Bench::new("antminer", 1, antminer(true, true));
+    // It works already: reading that is all there is to do. Before the reply a sleep is wanted.
+    bench.tell(DEFAULT);
+    bench.tell(Level::SLEEP);
+    bench.run_for(Span::minutes(2));
+    let view = bench.driver.machine_view(MachineId(0)).unwrap();
+    assert_eq!(view.phase, TargetPhase::Confirmed);
+    assert_eq!(view.told.map(|t| t.value), Some(Level::SLEEP));
+    assert_eq!(view.measured.map(|w| w.value), Some(Power(40)), "it really sleeps");
+}
+
+#[test]
+fn a_write_is_not_told_again_after_its_lease() {
+    let mut writes = 0;
+    let mut machine = antminer(true, false);
+    let mut bench = Bench::new(
+        "antminer",
+        1,
+        Box::new(|now, request| {
+            writes += usize::from(request.bytes.starts_with(b"POST"));
+            machine(now, request)
+        }),
+    );
+    // The first write is answered late; by then the lease is over.
+    bench.tell_for(Level::SLEEP, Span::seconds(10));
+    bench.run_for(Span::minutes(5));
+    assert_eq!(bench.driver.counts().open, 0);
+    drop(bench);
+    assert_eq!(writes, 1);
 }
 
 #[test]
