@@ -13,6 +13,8 @@ pub mod digest;
 pub mod family;
 pub mod fleet;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod http;
 pub mod luxos;
 pub mod secret;
