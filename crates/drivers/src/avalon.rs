@@ -3,7 +3,8 @@
 
 use crate::cgminer::{self, ReplyError, WATTS_MAX, request, text_of};
 use crate::family::{
-    Ask, Can, Chain, Family, Goal, Identity, Keep, RampClass, Reading, Talk, Turn, Want, Watts,
+    Ask, Can, Chain, Family, Goal, Identity, Keep, RampClass, Reading, Step, Talk, Turn, Want,
+    Watts,
 };
 use crate::{Failure, Framing};
 use headgate_core::fleet::Declared;
@@ -36,15 +37,18 @@ impl Family for Avalon {
     }
 
     fn begin(&self, want: Want, _: Option<Keep>) -> Box<dyn Talk> {
-        let step = match want {
-            Want::Watts => (ask(request("estats", None)), read_watts as _),
-            Want::Mode => (ask(request("estats", None)), read_mode as _),
-            Want::Identify => (ask(request("version", None)), read_identity as _),
-            Want::Do(goal) => return Box::new(Command { goal }),
-        };
-        Chain::talk(vec![step])
+        match want {
+            Want::Watts => Chain::talk(WATTS),
+            Want::Mode => Chain::talk(MODE),
+            Want::Identify => Chain::talk(IDENTITY),
+            Want::Do(goal) => Box::new(Command { goal }),
+        }
     }
 }
+
+const WATTS: &[Step] = &[(|| ask(request("estats", None)), read_watts)];
+const MODE: &[Step] = &[(|| ask(request("estats", None)), read_mode)];
+const IDENTITY: &[Step] = &[(|| ask(request("version", None)), read_identity)];
 
 fn ask(bytes: Vec<u8>) -> Ask {
     Ask::new(Framing::NulOrEof, bytes)

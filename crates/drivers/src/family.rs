@@ -275,30 +275,31 @@ pub trait Family: Send + Debug {
     }
 }
 
-/// What one step of a chain adds to the reading, or why its reply is of no use.
-pub(crate) type Step = fn(&[u8], &mut Reading) -> Result<(), String>;
+/// One step of a chain: what is asked, and what its reply adds to the reading, or why it is of no
+/// use.
+pub(crate) type Step = (fn() -> Ask, fn(&[u8], &mut Reading) -> Result<(), String>);
 
 /// A talk that reads: one request after another, each reply adds to one reading.
 #[derive(Debug)]
 pub(crate) struct Chain {
-    steps: Vec<(Ask, Step)>,
+    steps: &'static [Step],
     at: usize,
     reading: Reading,
 }
 
 impl Chain {
-    pub(crate) fn talk(steps: Vec<(Ask, Step)>) -> Box<dyn Talk> {
+    pub(crate) fn talk(steps: &'static [Step]) -> Box<dyn Talk> {
         Box::new(Self { steps, at: 0, reading: Reading::default() })
     }
 }
 
 impl Talk for Chain {
     fn say(&mut self, _: Time) -> Ask {
-        self.steps[self.at].0.clone()
+        (self.steps[self.at].0)()
     }
 
     fn hear(&mut self, _: Time, reply: &[u8]) -> Turn {
-        match self.steps[self.at].1(reply, &mut self.reading) {
+        match (self.steps[self.at].1)(reply, &mut self.reading) {
             Err(why) => Turn::Refused(why),
             Ok(()) if self.at + 1 < self.steps.len() => {
                 self.at += 1;

@@ -9,7 +9,8 @@ pub use conversation::Conversation;
 use crate::Framing;
 use crate::cgminer::{self, NoSection, ReplyError, Section, WATTS_MAX, number, request};
 use crate::family::{
-    Ask, Can, Chain, Family, Identity, Keep, RampClass, Reading, Rival, Setting, Talk, Want, Watts,
+    Ask, Can, Chain, Family, Identity, Keep, RampClass, Reading, Rival, Setting, Step, Talk, Want,
+    Watts,
 };
 use headgate_core::fleet::Declared;
 use headgate_core::units::Power;
@@ -35,9 +36,9 @@ impl Family for Luxos {
 
     fn begin(&self, want: Want, keep: Option<Keep>) -> Box<dyn Talk> {
         match want {
-            Want::Watts => Chain::talk(vec![(ask(power()), read_watts)]),
-            Want::Mode => Chain::talk(vec![(ask(config()), read_mode)]),
-            Want::Identify => Chain::talk(vec![(ask(version()), read_identity)]),
+            Want::Watts => Chain::talk(WATTS),
+            Want::Mode => Chain::talk(MODE),
+            Want::Identify => Chain::talk(IDENTITY),
             Want::Do(goal) => {
                 let session = match keep {
                     Some(Keep::Session(session)) => Some(session),
@@ -55,6 +56,10 @@ impl Family for Luxos {
         }
     }
 }
+
+const WATTS: &[Step] = &[(|| ask(power()), read_watts)];
+const MODE: &[Step] = &[(|| ask(config()), read_mode)];
+const IDENTITY: &[Step] = &[(|| ask(version()), read_identity)];
 
 /// A request of this API.
 fn ask(bytes: Vec<u8>) -> Ask {

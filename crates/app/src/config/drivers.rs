@@ -74,6 +74,10 @@ fn beside(check: &mut Check<'_>, driver: &RawDriver) -> LiveDriver {
     if let Some(given) = driver.credentials.as_ref().filter(|_| open) {
         check.wrong(&given.span(), format!("`{kind}` asks for no password: take it out"));
     }
+    if known && !open && driver.credentials.is_none() {
+        let message = "it has no `credentials`: the factory's name and password are tried";
+        check.warn(&driver.kind.span(), message);
+    }
     LiveDriver {
         aux_port: driver.aux_port.as_ref().map(|p| *p.get_ref()),
         credentials: driver.credentials.as_ref().and_then(|c| credentials(check, c)),

@@ -138,6 +138,13 @@ fn a_second_controller_is_named() {
     insta::assert_snapshot!(check(&mut farm), @"1 = 0+1+0 = 0+0+1+0");
     let why = farm.driver.refused_reason(MachineId(0)).unwrap();
     insta::assert_snapshot!(why, @"another session is active (second controller?)");
+    let rivals = |farm: &Farm| farm.driver.rivals().collect::<Vec<_>>();
+    assert_eq!(rivals(&farm), [(MachineId(0), Rival::Session)]);
+    // It lets go, and the next command gets through.
+    farm.machines[0].session = None;
+    farm.tell(2, 0..1, Level::SLEEP);
+    farm.settle();
+    assert_eq!(rivals(&farm), []);
 }
 
 #[test]

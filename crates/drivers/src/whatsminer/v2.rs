@@ -9,7 +9,8 @@ use super::crypt::{self, Pass};
 use crate::Framing;
 use crate::cgminer::{self, ReplyError, number_of, power_of, text_of};
 use crate::family::{
-    Ask, Can, Chain, Family, Goal, Identity, Keep, RampClass, Reading, Talk, Turn, Want, Watts,
+    Ask, Can, Chain, Family, Goal, Identity, Keep, RampClass, Reading, Step, Talk, Turn, Want,
+    Watts,
 };
 use crate::secret::{Credentials, Secret};
 use headgate_core::fleet::Declared;
@@ -83,18 +84,20 @@ impl Family for Whatsminer2 {
             Want::Watts => Box::new(Watch {
                 password: self.password.clone(),
                 token,
-                reading: None,
+                asks: Asks::Summary,
+                reading: Reading::default(),
                 renewed: None,
             }),
-            Want::Mode => Chain::talk(vec![(ask(plain("status")), read_mode)]),
-            Want::Identify => Chain::talk(vec![
-                (ask(plain("devdetails")), read_model),
-                (ask(plain("get_version")), read_version),
-            ]),
+            Want::Mode => Chain::talk(MODE),
+            Want::Identify => Chain::talk(IDENTITY),
             Want::Do(goal) => Box::new(Command::new(self.password.clone(), goal, token)),
         }
     }
 }
+
+const MODE: &[Step] = &[(|| ask(plain("status")), read_mode)];
+const IDENTITY: &[Step] =
+    &[(|| ask(plain("devdetails")), read_model), (|| ask(plain("get_version")), read_version)];
 
 fn ask(bytes: Vec<u8>) -> Ask {
     Ask::new(Framing::NulOrEof, bytes)
@@ -138,11 +141,11 @@ fn row<'a>(reply: &'a Value, section: &str) -> &'a Value {
     }
 }
 
-fn read_watts(reply: &[u8]) -> Result<Reading, String> {
-    let reply = read(reply).map_err(|e| e.to_string())?;
+fn read_watts(reply: &[u8]) -> Result<Reading, ReplyError> {
+    let reply = read(reply)?;
     let row = row(&reply, "SUMMARY");
     if !row.is_object() {
-        return Err("it sent no SUMMARY".into());
+        return Err(ReplyError::Missing { section: "SUMMARY", field: "Power" });
     }
     let power = power_of(&row["Power_RT"]).or_else(|| power_of(&row["Power"]));
     let watts = power.map(|power| Watts { power, psu: true });
@@ -213,41 +216,77 @@ fn refusal(code: i64, msg: String) -> String {
     }
 }
 
+/// What a reading of watts asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    /// The summary, watts in it.
+    Summary,
+    /// The mode: one that is off may have no summary to give, and is there all the same.
+    Status,
+    /// Another token, while it is at it.
+    Token,
+}
+
 /// Reads watts, and renews the token once in a while.
 #[derive(Debug)]
 struct Watch {
     password: Secret,
     token: Option<Token>,
-    /// What was read; what is left is the token.
-    reading: Option<Reading>,
+    asks: Asks,
+    reading: Reading,
     renewed: Option<Token>,
+}
+
+impl Watch {
+    /// The reading is there; a token is fetched along where the old one ends soon.
+    fn read(&mut self, now: Time) -> Turn {
+        if self.token.as_ref().is_some_and(|t| t.lasts(now, TOKEN_RENEWED)) {
+            return Turn::Read(std::mem::take(&mut self.reading));
+        }
+        self.asks = Asks::Token;
+        Turn::Say
+    }
 }
 
 impl Talk for Watch {
     fn say(&mut self, _: Time) -> Ask {
-        ask(plain(if self.reading.is_none() { "summary" } else { "get_token" }))
+        ask(plain(match self.asks {
+            Asks::Summary => "summary",
+            Asks::Status => "status",
+            Asks::Token => "get_token",
+        }))
     }
 
     fn hear(&mut self, now: Time, reply: &[u8]) -> Turn {
-        if let Some(reading) = self.reading.take() {
-            // Without a token the next command fetches one; the reading stands.
-            self.renewed = read_token(&self.password, now, reply).ok();
-            return Turn::Read(reading);
-        }
-        match read_watts(reply) {
-            Err(why) => Turn::Refused(why),
-            Ok(reading) if self.token.as_ref().is_some_and(|t| t.lasts(now, TOKEN_RENEWED)) => {
-                Turn::Read(reading)
-            }
-            Ok(reading) => {
-                self.reading = Some(reading);
-                Turn::Say
+        match self.asks {
+            Asks::Summary => match read_watts(reply) {
+                Ok(reading) => {
+                    self.reading = reading;
+                    self.read(now)
+                }
+                Err(ReplyError::Said { .. }) => {
+                    self.asks = Asks::Status;
+                    Turn::Say
+                }
+                Err(e) => Turn::Refused(e.to_string()),
+            },
+            Asks::Status => match read_mode(reply, &mut self.reading) {
+                Ok(()) => self.read(now),
+                Err(why) => Turn::Refused(why),
+            },
+            Asks::Token => {
+                // Without a token the next command fetches one; the reading stands.
+                self.renewed = read_token(&self.password, now, reply).ok();
+                Turn::Read(std::mem::take(&mut self.reading))
             }
         }
     }
 
     fn lost(&mut self, _: Time, failure: crate::Failure) -> Turn {
-        self.reading.take().map_or(Turn::Lost(failure), Turn::Read)
+        match self.asks {
+            Asks::Token => Turn::Read(std::mem::take(&mut self.reading)),
+            _ => Turn::Lost(failure),
+        }
     }
 
     fn keep(&mut self) -> Option<Keep> {

@@ -4,8 +4,8 @@
 use crate::Framing;
 use crate::cgminer::{self, ReplyError, number_of, power_of, text_of};
 use crate::family::{
-    Ask, Can, Chain, Family, Goal, Identity, Keep, RampClass, Reading, Setting, Talk, Turn, Want,
-    Watts,
+    Ask, Can, Chain, Family, Goal, Identity, Keep, RampClass, Reading, Setting, Step, Talk, Turn,
+    Want, Watts,
 };
 use crate::secret::{Credentials, Secret};
 use base64::Engine;
@@ -57,12 +57,9 @@ impl Family for Whatsminer3 {
 
     fn begin(&self, want: Want, keep: Option<Keep>) -> Box<dyn Talk> {
         match want {
-            Want::Watts => Chain::talk(vec![(get("get.miner.status", "summary"), read_watts)]),
-            Want::Mode => Chain::talk(vec![(get("get.device.info", "miner"), read_mode)]),
-            Want::Identify => Chain::talk(vec![
-                (get("get.device.info", "miner"), read_model),
-                (get("get.device.info", "system"), read_version),
-            ]),
+            Want::Watts => Chain::talk(WATTS),
+            Want::Mode => Chain::talk(MODE),
+            Want::Identify => Chain::talk(IDENTITY),
             Want::Do(goal) => {
                 let salt = match keep {
                     Some(Keep::Whatsminer3(salt)) => Some(salt),
@@ -73,6 +70,13 @@ impl Family for Whatsminer3 {
         }
     }
 }
+
+const WATTS: &[Step] = &[(|| get("get.miner.status", "summary"), read_watts)];
+const MODE: &[Step] = &[(|| get("get.device.info", "miner"), read_mode)];
+const IDENTITY: &[Step] = &[
+    (|| get("get.device.info", "miner"), read_model),
+    (|| get("get.device.info", "system"), read_version),
+];
 
 /// The signature of a write.
 #[must_use]
