@@ -103,6 +103,14 @@ impl Api {
     }
 
     fn hear(&mut self, reply: &[u8]) -> Heard {
+        match self.judge(reply) {
+            // A server may repeat what it was sent, and a login is sent with its password.
+            Heard::Refused(why) => Heard::Refused(self.credentials.password.hide_in(&why)),
+            heard => heard,
+        }
+    }
+
+    fn judge(&mut self, reply: &[u8]) -> Heard {
         let reply = match Response::read(reply) {
             Ok(reply) => reply,
             Err(e) => return Heard::Refused(e.to_string()),

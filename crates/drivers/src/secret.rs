@@ -18,6 +18,12 @@ impl Secret {
     pub fn reveal(&self) -> &str {
         &self.0
     }
+
+    /// Another's words with the text taken out of them.
+    #[must_use]
+    pub fn hide_in(&self, words: &str) -> String {
+        if self.0.is_empty() { words.to_owned() } else { words.replace(&*self.0, "***") }
+    }
 }
 
 impl fmt::Debug for Secret {

@@ -190,6 +190,20 @@ fn a_wrong_password_and_a_strange_token_are_named() {
 }
 
 #[test]
+fn a_server_that_repeats_the_password_is_not_repeated() {
+    for echo in [
+        http("400 Bad Request", r#"{"message":"cannot read {\"password\":\"hunter1\"}"}"#),
+        http("400 Bad Request", "\"hunter1\""),
+        b"hunter1".to_vec(),
+    ] {
+        let credentials = Credentials::new("root", "hunter1");
+        let mut talk = Braiins::new(Some(credentials)).begin(Want::Do(Goal::Sleep), None);
+        let text = play(&mut *talk, &mut BEGIN.clone(), shown, |_, _| Ok(echo.clone()));
+        assert!(text.contains("***") && !text.contains("hunter1"), "{text}");
+    }
+}
+
+#[test]
 fn a_status_is_a_number_or_a_name() {
     let declared = |status: Value| declared(&json!({"status": status}));
     assert_eq!(declared(json!(2)), Some(Some(Declared::Awake)));

@@ -459,4 +459,4 @@ impl Talk for Command {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

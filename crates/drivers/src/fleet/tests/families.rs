@@ -9,6 +9,7 @@ use headgate_core::plan::{Change, DispatchPlan};
 use headgate_core::time::{Span, Time};
 use headgate_core::units::Power;
 use proptest::prelude::*;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 const DEFAULT: Level = Level(4);
@@ -207,6 +208,42 @@ fn a_level_that_a_firmware_does_not_know_is_refused_unsaid() {
     bench.tell(DEFAULT);
     bench.run_for(Span::minutes(1));
     assert_eq!(bench.driver.counts().confirmed, 1);
+}
+
+#[test]
+fn a_whatsminer_is_told_in_one_trip_and_told_its_power_anew_after_a_sleep() {
+    use crate::whatsminer::v2::tests::played;
+    let machine = RefCell::new(played());
+    machine.borrow_mut().password = "admin";
+    machine.borrow_mut().limit = 2794;
+    let trips = Cell::new(0);
+    let answer = |_, request: &Request| {
+        trips.set(trips.get() + 1);
+        (machine.borrow_mut().answer(&request.bytes), Span::millis(20))
+    };
+    let mut bench = Bench::new("whatsminer2", 1, Box::new(answer));
+    let mut tell = |level, wrote: &[&str]| {
+        machine.borrow_mut().wrote.clear();
+        trips.set(0);
+        bench.tell(level);
+        bench.run_for(Span::millis(100));
+        let first = trips.get();
+        bench.run_for(Span::minutes(15));
+        let machine = machine.borrow();
+        let said = |w: &serde_json::Value| w["cmd"].as_str().unwrap().to_owned();
+        assert_eq!(machine.wrote.iter().map(said).collect::<Vec<_>>(), wrote);
+        let view = bench.driver.machine_view(MachineId(0)).unwrap();
+        assert_eq!(view.phase, TargetPhase::Confirmed, "{view:?}");
+        first
+    };
+    assert_eq!(tell(Level::SLEEP, &["power_off"]), 1, "its token was fetched by the readings");
+    // 2192 W: the limit is read, then both are said.
+    assert_eq!(tell(Level(3), &["power_on", "set_power_pct"]), 3);
+    assert_eq!(tell(Level(2), &["set_power_pct"]), 2);
+    tell(Level::SLEEP, &["power_off"]);
+    tell(Level(2), &["power_on", "set_power_pct"]);
+    tell(Level::SLEEP, &["power_off"]);
+    assert_eq!(tell(DEFAULT, &["power_on"]), 1, "it starts at its default by itself");
 }
 
 /// Replies as machines give them, to be mangled.

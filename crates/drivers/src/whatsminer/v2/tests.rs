@@ -6,23 +6,32 @@ const SALT: &str = "BQ5hoXV9";
 
 /// A machine as its API's document has it.
 #[derive(Debug)]
-struct Played {
+pub(crate) struct Played {
     /// Its password.
-    password: &'static str,
-    asleep: bool,
-    percent: i64,
+    pub password: &'static str,
+    pub limit: i64,
+    pub asleep: bool,
+    pub percent: i64,
     /// Tokens given out, by when and by their pass.
     tokens: Vec<Pass>,
     /// Codes it answers to the next writes, instead of doing them.
     refuses: Vec<i64>,
     /// Encrypted answers.
     seals: bool,
-    wrote: Vec<Value>,
+    pub wrote: Vec<Value>,
 }
 
-fn played() -> Played {
-    let (tokens, refuses, wrote) = (Vec::new(), Vec::new(), Vec::new());
-    Played { password: "secret1", asleep: false, percent: 100, tokens, refuses, seals: true, wrote }
+pub(crate) fn played() -> Played {
+    Played {
+        password: "secret1",
+        limit: 3600,
+        asleep: false,
+        percent: 100,
+        tokens: Vec::new(),
+        refuses: Vec::new(),
+        seals: true,
+        wrote: Vec::new(),
+    }
 }
 
 fn said(letter: &str, code: i64, msg: &str) -> String {
@@ -32,9 +41,9 @@ fn said(letter: &str, code: i64, msg: &str) -> String {
 }
 
 impl Played {
-    fn answer(&mut self, ask: &Ask) -> Result<Vec<u8>, Failure> {
-        assert!(!ask.bytes.contains(&0), "a NUL is Invalid JSON to it");
-        let request: Value = serde_json::from_slice(&ask.bytes).unwrap();
+    pub(crate) fn answer(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
+        assert!(!bytes.contains(&0), "a NUL is Invalid JSON to it");
+        let request: Value = serde_json::from_slice(bytes).unwrap();
         let reply = if let Some(cmd) = request["cmd"].as_str() {
             self.read(cmd)
         } else {
@@ -44,11 +53,12 @@ impl Played {
     }
 
     fn read(&mut self, cmd: &str) -> String {
-        let power = if self.asleep { 0 } else { 3600 * self.percent / 100 };
+        let (limit, asleep) = (self.limit, self.asleep);
+        let power = if asleep { 0 } else { limit * self.percent / 100 };
         match cmd {
             "summary" => format!(
                 r#"{{"STATUS":[{{"STATUS":"S","Msg":"Summary"}}],"SUMMARY":[{{"Elapsed":2648,
-                "MHS av":87431210.61,"Power":{},"Power_RT":"{power}","Power Limit":3600,
+                "MHS av":87431210.61,"Power":{},"Power_RT":"{power}","Power Limit":{limit},
                 "Hash Stable":true,"Power Mode":"Normal"}}]}}"#,
                 power + 9
             ),
@@ -88,7 +98,8 @@ impl Played {
         }
         match write["cmd"].as_str().unwrap() {
             "power_off" => self.asleep = true,
-            "power_on" => self.asleep = false,
+            // A share of the power is forgotten with the next start.
+            "power_on" => (self.asleep, self.percent) = (false, 100),
             // Numbers are texts to this API.
             "set_power_pct" => self.percent = write["percent"].as_str().unwrap().parse().unwrap(),
             other => panic!("{other}"),
@@ -120,7 +131,7 @@ fn tell(
     now: &mut Time,
 ) -> (String, Option<Keep>) {
     let mut talk = family("secret1").begin(Want::Do(goal), keep);
-    let text = play(&mut *talk, now, shown, |ask, _| machine.answer(ask));
+    let text = play(&mut *talk, now, shown, |ask, _| machine.answer(&ask.bytes));
     (text, talk.keep())
 }
 
@@ -173,7 +184,7 @@ fn a_machine_that_is_starting_is_told_its_power_again() {
             machine.refuses = vec![132];
             machine.percent = 99;
         }
-        machine.answer(ask)
+        machine.answer(&ask.bytes)
     });
     insta::assert_snapshot!(text, @r#"
     > {"cmd":"summary"}
@@ -215,7 +226,7 @@ fn a_lost_token_is_replaced_once() {
 fn refusals_say_what_a_person_has_to_mend() {
     let check = |machine: &mut Played, password: &str| {
         let mut talk = family(password).begin(Want::Do(Goal::Sleep), None);
-        let text = play(&mut *talk, &mut BEGIN.clone(), shown, |ask, _| machine.answer(ask));
+        let text = play(&mut *talk, &mut BEGIN.clone(), shown, |ask, _| machine.answer(&ask.bytes));
         assert!(!format!("{talk:?}{text}").contains("secret"), "{talk:?}");
         text.lines().last().unwrap().to_owned()
     };
@@ -238,7 +249,7 @@ fn readings_renew_the_token_and_do_not_need_it() {
     let (mut machine, mut now) = (played(), BEGIN);
     let watch = |machine: &mut Played, keep, now: &mut Time| {
         let mut talk = family("secret1").begin(Want::Watts, keep);
-        let text = play(&mut *talk, now, shown, |ask, _| machine.answer(ask));
+        let text = play(&mut *talk, now, shown, |ask, _| machine.answer(&ask.bytes));
         (text, talk.keep())
     };
     let (text, keep) = watch(&mut machine, None, &mut now);
@@ -269,7 +280,7 @@ fn one_that_is_off_and_has_no_summary_is_there_all_the_same() {
         if ask.bytes == plain("summary") {
             return Ok(said("E", 132, r#""btminer is off""#).into_bytes());
         }
-        machine.answer(ask)
+        machine.answer(&ask.bytes)
     });
     insta::assert_snapshot!(text, @r#"
     > {"cmd":"summary"}
@@ -285,7 +296,7 @@ fn mode_and_identity_are_read() {
     machine.asleep = true;
     let mut read = |want| {
         let mut talk = family("secret1").begin(want, None);
-        play(&mut *talk, &mut BEGIN.clone(), shown, |ask, _| machine.answer(ask))
+        play(&mut *talk, &mut BEGIN.clone(), shown, |ask, _| machine.answer(&ask.bytes))
     };
     insta::assert_snapshot!(read(Want::Mode), @r#"
     > {"cmd":"status"}
