@@ -178,6 +178,25 @@ fn what_needed_no_word_is_not_taken_for_the_newer_targets_answer() {
 }
 
 #[test]
+fn a_newer_target_does_not_wait_for_a_slow_machine_to_be_read_back() {
+    let mut bench = Bench::new("antminer", 1, antminer(true, true));
+    bench.tell(Level::SLEEP);
+    // The write got no answer within its 5 s, and what became of it is not read back yet.
+    bench.run_for(Span::seconds(8));
+    bench.tell(DEFAULT);
+    bench.run_for(Span::seconds(1));
+    let told = bench.driver.machine_view(MachineId(0)).unwrap().told;
+    assert_eq!(told.map(|t| t.value), Some(DEFAULT));
+    bench.run_for(Span::minutes(12));
+    let view = bench.driver.machine_view(MachineId(0)).unwrap();
+    assert_eq!(view.phase, TargetPhase::Confirmed);
+    assert_eq!(view.measured.map(|w| w.value), Some(Power(2790)));
+    let c = bench.driver.counts();
+    assert_eq!((c.commands, c.superseded, c.confirmed), (2, 1, 1), "{c:?}");
+    assert_eq!((c.unconfirmed, c.timed_out), (1, 0), "{c:?}");
+}
+
+#[test]
 fn a_write_is_not_told_again_after_its_lease() {
     let mut writes = 0;
     let mut machine = antminer(true, false);
