@@ -11,6 +11,7 @@ mod demo;
 mod doors;
 mod explain;
 mod farm;
+mod kept;
 mod model;
 mod parquet;
 mod plan;

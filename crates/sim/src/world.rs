@@ -26,7 +26,8 @@ use headgate_core::fleet::{DriverId, MachineId, TargetPhase, TelemetryBatch};
 use headgate_core::plan::DispatchPlan;
 use headgate_core::site::Site;
 use headgate_core::time::{Interval, Span, Time};
-use headgate_drivers::fleet::{FleetDriver, FleetError, KIND, Options};
+use headgate_drivers::family::KINDS;
+use headgate_drivers::fleet::{FleetDriver, FleetError, Options};
 use headgate_drivers::{Counts, Driver, Input, Output};
 use queue::{Class, Due, Queue};
 use std::collections::VecDeque;
@@ -201,7 +202,7 @@ impl World {
         let mut driver_options = options.driver;
         driver_options.poll &= options.observe.is_none();
         for (id, spec) in (0u16..).zip(&site.drivers) {
-            if spec.kind == KIND {
+            if KINDS.contains(&spec.kind.as_str()) {
                 let driver = FleetDriver::new(DriverId(id), &site, driver_options);
                 let driver = driver.map_err(WorldError::Driver)?;
                 lanes.push(Lane { driver, out: Output::default(), wake: None });

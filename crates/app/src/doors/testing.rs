@@ -154,6 +154,7 @@ fn commands() -> CommandCounts {
         acked: 11,
         refused: 6,
         timed_out: 4,
+        unconfirmed: 0,
         confirmed: 9,
         drifted: 5,
         unavailable: 4,

@@ -103,6 +103,7 @@ const COMMANDS: CommandCounts = CommandCounts {
     acked: 12_690,
     refused: 4,
     timed_out: 110,
+    unconfirmed: 0,
     confirmed: 12_600,
     drifted: 31,
     unavailable: 110,

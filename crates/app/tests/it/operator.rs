@@ -104,7 +104,7 @@ fn check_shapes(data: &Path) {
         site staircase stop target_w unknown_machines up_below wake_at wish
     status.clock: progress proving speed
     status.commands: acked commands confirmed drifted open refused superseded timed_out
-        unavailable
+        unavailable unconfirmed
     status.feeds[]: age_s last_error last_error_s name ok_s role source stale
     status.machines: all asleep awake excluded failed lost
     status.money: compute_revenue energy_cost energy_mwh profit rate_per_h sell_back
