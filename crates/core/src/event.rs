@@ -147,6 +147,15 @@ pub enum Act {
     Stop,
     /// Automation on or off.
     Mode(AutomationMode),
+    /// So much power down by a moment, proven, and held down until [`Act::Resume`].
+    Curtail {
+        /// How much, at the meter, from what is imported now.
+        shed: Power,
+        /// By when.
+        by: Time,
+    },
+    /// Lets power come back after a curtailment, by the site's ramps.
+    Resume,
 }
 
 /// How much of its own mind the program may act on.

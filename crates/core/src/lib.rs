@@ -6,6 +6,7 @@
 
 pub mod bounds;
 pub mod choose;
+pub mod curtail;
 pub mod engine;
 pub mod event;
 pub mod fleet;

@@ -161,6 +161,8 @@ pub enum Alarm {
     NotObeying,
     /// The hash price is older than allowed.
     ValueStale,
+    /// A curtailment was not proven by its deadline.
+    DeadlineMissed,
 }
 
 /// An alarm's change of state.

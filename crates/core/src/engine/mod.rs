@@ -4,13 +4,16 @@
 //! same engine runs live, in back-test and in replay; only where events come from differs.
 
 mod ahead;
+mod deadline;
 mod decide;
 mod intake;
+mod learn;
 mod outlook;
 mod units;
 mod view;
 mod wake;
 
+use crate::curtail::CurtailReport;
 use crate::event::{AutomationMode, CohortModel, Event, Hashprice, Stamped};
 use crate::fleet::{CohortId, CohortSum};
 use crate::horizon::Regret;
@@ -29,6 +32,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+pub use deadline::Obligation;
+pub use learn::Learned;
 pub use outlook::{CohortOutlook, Outlook, OutlookError};
 pub use units::NO_DRIVER;
 
@@ -45,6 +50,8 @@ pub struct Step {
     pub closed: Vec<LedgerInterval>,
     /// When the engine wants its next [`crate::event::Event::Tick`] at the latest.
     pub wake: Time,
+    /// What became of a curtailment, once there is nothing more to wait for.
+    pub report: Option<CurtailReport>,
 }
 
 impl Step {
@@ -55,6 +62,7 @@ impl Step {
             && self.plan.is_none()
             && self.alarms.is_empty()
             && self.closed.is_empty()
+            && self.report.is_none()
     }
 }
 
@@ -112,6 +120,10 @@ pub struct Engine {
     ask_again: Option<Time>,
     /// Models told of, until the configuration they belong to comes.
     models_next: Vec<CohortModel>,
+    /// Power that must be down until somebody lets go.
+    obligation: Option<Obligation>,
+    /// What machines have shown of themselves, by cohort.
+    learned: Vec<Learned>,
     last: Option<Decision>,
 }
 
@@ -147,6 +159,7 @@ impl Engine {
                 _ => self.pass(now),
             },
             wake: now + crate::limits::IDLE_STEP,
+            report: None,
         };
         self.now = Some(now);
         self.take(now, &stamped.event, &mut step);
@@ -154,6 +167,7 @@ impl Engine {
         self.roster.follow_bias();
         let seen = self.price(now);
         self.watch(now, seen.1, &mut step);
+        self.oblige(now, &mut step);
         // A stop does not wait for the last machine to be read back: those not heard of yet are
         // counted as drawing and told nothing.
         if self.ready() || (self.site.is_some() && self.stop.is_some()) {

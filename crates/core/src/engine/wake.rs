@@ -163,6 +163,7 @@ impl Engine {
         }
         self.wake_for_units(&mut at);
         self.wake_for_advice(&mut at);
+        self.wake_for_obligation(&mut at);
         self.wake_for_decision(now, &mut at);
         wake.max(now + WAKE_LEAST)
     }
