@@ -13,12 +13,13 @@ use serde::{Deserialize, Serialize};
 const INERTIA: i64 = 32;
 /// Commands after which older ones count half.
 const COMMANDS_KEPT_MAX: u32 = 4096;
-/// Before anything is seen, this share of commands is taken to fail, in parts per million, ...
-const FAILURE_PRIOR_PPM: i64 = 20_000;
+/// Before anything is seen, this share of commands is taken to fail, in parts per million: of
+/// hosts in the field 5 to 10 in a hundred are dead or mute. An assumption ...
+const FAILURE_PRIOR_PPM: i64 = 50_000;
 /// ... and it weighs as much as so many commands.
 const FAILURE_PRIOR_WEIGHT: i64 = 64;
 /// A machine that failed last time is taken to fail this often.
-const FAILED_BEFORE_PPM: i64 = 500_000;
+pub(super) const FAILED_BEFORE_PPM: i64 = 500_000;
 /// Longest believable way down or up; more is a machine that was looked at late.
 const WAY_MAX: Span = Span::hours(1);
 
@@ -83,12 +84,6 @@ impl Learned {
     pub fn failure_ppm(&self) -> i64 {
         let failed = i64::from(self.failed) * 1_000_000 + FAILURE_PRIOR_PPM * FAILURE_PRIOR_WEIGHT;
         failed / (i64::from(self.told) + FAILURE_PRIOR_WEIGHT)
-    }
-
-    /// The same for one machine, of which more may be known.
-    pub(super) fn failure_of(&self, m: &Machine) -> i64 {
-        let own = if m.failures > 0 { FAILED_BEFORE_PPM } else { 0 };
-        self.failure_ppm().max(own)
     }
 
     fn take(&mut self, lesson: &Lesson) {

@@ -15,12 +15,14 @@ mod report;
 mod select;
 
 use super::Engine;
+use super::learn::{FAILED_BEFORE_PPM, Learned};
 use crate::curtail::{CurtailReport, Told, WAVES_KEPT_MAX, Wave};
 use crate::event::AutomationMode;
 use crate::fleet::{Level, MachineId, MachineReport, TargetPhase};
 use crate::limits::CONTROL_STEP;
 use crate::plan::Change;
 use crate::reason::{Alarm, Narrowing, Rung};
+use crate::roster::Machine;
 use crate::site::{MeterKind, Ramp, Site};
 use crate::time::{Span, Time};
 use crate::units::Power;
@@ -60,6 +62,9 @@ pub struct Obligation {
     pub proven_at: Option<Time>,
     /// Whether its report was written.
     pub reported: bool,
+    /// Share of commands that fail, by cohort, as known when it was asked: failures come in before
+    /// proofs do, and what is learned meanwhile is too dark.
+    failure_ppm: Vec<i64>,
     told: Vec<Option<Told>>,
     waves: Vec<Wave>,
     /// When the next wave is looked at; at once when none was yet.
@@ -95,6 +100,9 @@ struct Unproven {
     falls: Power,
     /// How far it will rise.
     rises: Power,
+    /// How far all that was told for the obligation and has not failed is expected to bring it,
+    /// from where it was when it was asked.
+    promised: Power,
 }
 
 impl Obligation {
@@ -107,6 +115,11 @@ impl Obligation {
     /// Import aimed at.
     fn goal(&self) -> Power {
         (self.ceiling - self.asked.scaled(MARGIN_PPM)).max(Power::ZERO)
+    }
+
+    /// When a third of the time is over.
+    fn first_look(&self) -> Time {
+        self.since + Span(self.by.since(self.since).0.max(0) / 3)
     }
 
     /// The first moment to look again after one.
@@ -126,7 +139,7 @@ impl Engine {
 
     /// What the machines have shown of themselves, by cohort.
     #[must_use]
-    pub fn learned(&self) -> &[super::learn::Learned] {
+    pub fn learned(&self) -> &[Learned] {
         &self.learned
     }
 
@@ -148,6 +161,7 @@ impl Engine {
             ceiling,
             proven_at: None,
             reported: false,
+            failure_ppm: self.learned.iter().map(Learned::failure_ppm).collect(),
             told: vec![None; site.machines.len()],
             waves: Vec::new(),
             look: None,
@@ -265,7 +279,7 @@ impl Engine {
 
     /// How long a wave takes to show: the fall of the fastest cohort.
     fn pause(&self) -> Span {
-        let fastest = self.learned.iter().map(super::learn::Learned::down).min();
+        let fastest = self.learned.iter().map(Learned::down).min();
         fastest.unwrap_or(CONTROL_STEP).max(CONTROL_STEP).min(Span::minutes(1))
     }
 
@@ -280,7 +294,12 @@ impl Engine {
         let unproven = self.unproven(site, &o, now, due);
         let goal = site.overhead.machines(o.goal());
         let import = site.overhead.machines(self.import_or_planned(site));
-        let gap = import - goal - unproven.falls + unproven.rises;
+        let gap = if !due && now < o.first_look() && import > site.overhead.machines(o.ceiling) {
+            // In mid-fall a reading tells little; who has failed since is known at once.
+            site.overhead.machines(o.baseline) - goal - unproven.promised + unproven.rises
+        } else {
+            import - goal - unproven.falls + unproven.rises
+        };
         let spare = if due { Power::ZERO } else { o.asked.scaled(SPARE_PPM) };
         let acts = above && (shedding || due) && gap > spare;
         let planned = self.roster.planned();
@@ -294,9 +313,9 @@ impl Engine {
             o.allowed = if worth_it { planned + room } else { planned };
         }
         let allowed = if above { planned } else { o.allowed.max(planned) };
-        let by = o.by;
+        let (by, failure_ppm) = (o.by, o.failure_ppm.clone());
         self.obligation = Some(o);
-        let picks = if acts { self.select(site, now, by, gap) } else { Vec::new() };
+        let picks = if acts { self.select(site, now, (by, gap), &failure_ppm) } else { Vec::new() };
         let falls: Power = picks.iter().map(|p| p.planned).sum();
         let aim = site.overhead.meter(allowed - falls);
         let text = self.obligation_text(&picks);
@@ -328,7 +347,7 @@ impl Engine {
     /// the end, so that nobody is told for a reading that came too early.
     fn unproven(&self, site: &Site, o: &Obligation, now: Time, due: bool) -> Unproven {
         let seen_at = self.metered(now).map(|(_, at)| at);
-        let mut sum = Unproven { falls: Power::ZERO, rises: Power::ZERO };
+        let mut sum = Unproven { falls: Power::ZERO, rises: Power::ZERO, promised: Power::ZERO };
         for (i, m) in self.roster.machines().iter().enumerate() {
             let cohort = usize::from(m.cohort);
             if !m.counted_on() || !select::proves(site, cohort) {
@@ -337,18 +356,26 @@ impl Engine {
             let told = o.told[i].as_ref().filter(|t| t.generation == m.generation);
             if m.phase == TargetPhase::Confirmed {
                 // Proven by its own watts after the meter was read: the meter still has it.
-                let later = told.filter(|t| t.proven_at > seen_at && seen_at.is_some());
-                sum.falls += later.map_or(Power::ZERO, |t| t.before.minus_or_zero(t.due));
+                let Some(t) = told else { continue };
+                let fell = t.before.minus_or_zero(t.due);
+                sum.promised += fell;
+                if seen_at.is_some() && t.proven_at > seen_at {
+                    sum.falls += fell;
+                }
                 continue;
             }
             let learned = &self.learned[cohort];
+            let share_ppm = 1_000_000 - failure_of(&o.failure_ppm, m);
+            if let Some(t) = told {
+                sum.promised += t.before.minus_or_zero(t.due).scaled(share_ppm);
+            }
             let Some(watts) = m.watts else { continue };
             let way = watts - learned.power(m.level);
             if way <= Power::ZERO {
                 sum.rises += -way;
                 continue;
             }
-            let obeys = way.scaled(1_000_000 - learned.failure_of(m));
+            let obeys = way.scaled(share_ppm);
             let at = told.map_or(o.since, |t| t.at);
             let passed = seen_at.unwrap_or(now).since(at).0.max(0);
             let takes = learned.down().0.max(1);
@@ -394,10 +421,10 @@ impl Engine {
             let learned = &self.learned[usize::from(m.cohort)];
             let (before, due) = (m.watts.unwrap_or(learned.power(m.level)), learned.power(c.level));
             // One that is told again is still the same machine, and fell from where it was.
-            let was = o.told[c.machine.index()];
-            let before = was.filter(|t| t.proven_at.is_none()).map_or(before, |t| t.before);
+            let was = o.told[c.machine.index()].filter(|t| t.proven_at.is_none());
             wave.machines += 1;
-            wave.power += before.minus_or_zero(due);
+            wave.power += was.map_or(before, |t| t.due).minus_or_zero(due);
+            let before = was.map_or(before, |t| t.before);
             o.told[c.machine.index()] = Some(Told {
                 at: now,
                 generation: self.generation,
@@ -452,6 +479,12 @@ impl Engine {
     pub(super) fn acts(&self) -> bool {
         matches!(self.mode.0, AutomationMode::Auto | AutomationMode::Hold)
     }
+}
+
+/// Share of commands to one machine that fail.
+fn failure_of(by_cohort: &[i64], m: &Machine) -> i64 {
+    let own = if m.failures > 0 { FAILED_BEFORE_PPM } else { 0 };
+    by_cohort[usize::from(m.cohort)].max(own)
 }
 
 impl Call {

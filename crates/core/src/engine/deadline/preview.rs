@@ -4,7 +4,7 @@ use super::report::draws;
 use super::select::{Pick, proves};
 use super::{MARGIN_PPM, Obligation};
 use crate::curtail::{Preview, PreviewRow, Share, WhyNot};
-use crate::engine::Engine;
+use crate::engine::{Engine, Learned};
 use crate::fleet::{CohortId, Level, Link, MachineId, TargetPhase};
 use crate::number::{div_ceil, to_i64};
 use crate::site::{Ramp, Site};
@@ -23,7 +23,8 @@ impl Engine {
         let goal = (ceiling - shed.scaled(MARGIN_PPM)).max(Power::ZERO);
         let import = site.overhead.machines(baseline);
         let gap = import - site.overhead.machines(goal);
-        let picks = self.select(site, now, by, gap);
+        let failure_ppm: Vec<i64> = self.learned.iter().map(Learned::failure_ppm).collect();
+        let picks = self.select(site, now, (by, gap), &failure_ppm);
         let sum = |f: fn(&Pick) -> Power| -> Power { picks.iter().map(f).sum() };
         let (told, expected) = (sum(|p| p.drop), sum(|p| p.expected));
         let at_meter = |p: Power| site.overhead.meter(p) - site.overhead.meter(Power::ZERO);

@@ -1,5 +1,6 @@
 //! Who comes down: the fast first, then by worth, each told once and to its last level.
 
+use super::failure_of;
 use crate::choose::locked;
 use crate::curtail::{FAST_DOWN_MAX, RampClass};
 use crate::engine::units::NO_DRIVER;
@@ -62,7 +63,13 @@ impl Engine {
     /// Picks machines until what is expected of them covers a gap, in the order in which they
     /// are to be told. A machine that was told already and should be down by now is not told
     /// again; one that is still on its way is told only after all others.
-    pub(super) fn select(&self, site: &Site, now: Time, by: Time, gap: Power) -> Vec<Pick> {
+    pub(super) fn select(
+        &self,
+        site: &Site,
+        now: Time,
+        (by, gap): (Time, Power),
+        failure_ppm: &[i64],
+    ) -> Vec<Pick> {
         let mut picks: Vec<Pick> = Vec::new();
         let Some(stairs) = self.stairs_or_by_efficiency(site) else { return picks };
         let steps = self.steps_down(site, &stairs, now, by);
@@ -76,7 +83,7 @@ impl Engine {
             let learned = &self.learned[step.cohort];
             let due = learned.power(step.to);
             let candidates = cohorts[step.cohort]
-                .get_or_insert_with(|| self.candidates(site, step.cohort, now));
+                .get_or_insert_with(|| self.candidates(site, step.cohort, now, failure_ppm));
             for c in candidates.iter_mut().filter(|c| c.level > step.to) {
                 if left <= Power::ZERO {
                     break;
@@ -139,7 +146,13 @@ impl Engine {
     }
 
     /// Machines of a cohort that may be told to come down, in the order in which they are taken.
-    fn candidates(&self, site: &Site, cohort: usize, now: Time) -> Vec<Candidate> {
+    fn candidates(
+        &self,
+        site: &Site,
+        cohort: usize,
+        now: Time,
+        failure_ppm: &[i64],
+    ) -> Vec<Candidate> {
         let learned = &self.learned[cohort];
         let (from, to) = self.roster.tallies()[cohort].range;
         let mut ids: Vec<u32> = (from..to).filter(|id| self.may_fall(cohort, *id, now)).collect();
@@ -154,7 +167,7 @@ impl Engine {
             let m = &machines[id as usize];
             let at_rest = m.phase == TargetPhase::Confirmed;
             let draws = m.watts.filter(|_| at_rest).unwrap_or_else(|| learned.power(m.level));
-            let (level, failure_ppm) = (m.level, learned.failure_of(m));
+            let (level, failure_ppm) = (m.level, failure_of(failure_ppm, m));
             Candidate { id, cohort, level, draws, failure_ppm, pick: None }
         };
         ids.into_iter().map(candidate).collect()
