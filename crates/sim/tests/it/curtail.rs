@@ -2,6 +2,7 @@
 //! nothing, lie or are gone.
 
 use headgate_core::curtail::CurtailReport;
+use headgate_core::curtail::How;
 use headgate_core::event::{Act, Event, OperatorAct};
 use headgate_core::fleet::Level;
 use headgate_core::plan::Change;
@@ -13,6 +14,8 @@ use headgate_sim::machine::Spread;
 use headgate_sim::spec::{FarmSpec, FaultShares};
 use headgate_sim::world::testing::{day_events, overhead, site_of};
 use headgate_sim::world::{Feeder, World, WorldOptions};
+
+use std::collections::BTreeMap;
 
 const START: Time = Time::from_seconds(1_724_198_400);
 const HASHPRICE: Money = Money(45_000_000);
@@ -120,14 +123,73 @@ fn live(case: &Case) -> Lived {
     }
 }
 
+/// Nobody is told what they were told last, and nobody is told to come up before power is proven
+/// down.
+fn check_commands(lived: &Lived) {
+    let mut last: BTreeMap<u32, Level> = BTreeMap::new();
+    let proven = lived.report.proven_at.unwrap_or(Time::MAX);
+    for (at, c) in &lived.told {
+        let before = last.insert(c.machine.0, c.level);
+        assert_ne!(before, Some(c.level), "{} is told the same twice", c.machine.0);
+        let falls = before.is_none_or(|b| c.level < b);
+        assert!(falls || *at > proven, "{} is told to come up at {at}", c.machine.0);
+    }
+}
+
 #[test]
 fn sixty_percent_are_down_by_the_deadline_though_some_are_mute_lie_or_are_dead() {
     for seed in 1..6 {
         let lived = live(&Case::new(seed));
         let healthy = live(&Case { faults: FaultShares::default(), ..Case::new(seed) });
-        println!("seed {seed}: {:?} of {:?}, {} at the deadline of {}", lived.down_after, healthy.down_after, lived.at_deadline, lived.ceiling);
-        let waves = |l: &Lived| l.report.waves.iter().map(|w| format!("{:.1}s {} {}", w.at.since(ASKED).0 as f64/1e9, w.machines, w.power)).collect::<Vec<_>>();
-        println!("told {} {:?}", lived.told.len(), waves(&lived));
-        println!("healthy told {} {:?} low {}", healthy.told.len(), waves(&healthy), healthy.trace.iter().min().unwrap());
+        let (took, well) = (lived.down_after.unwrap(), healthy.down_after.unwrap());
+        assert!(took.0 * 2 <= well.0 * 3, "seed {seed}: {took} against {well} on a healthy farm");
+        assert!(lived.at_deadline <= lived.ceiling, "seed {seed}: {}", lived.at_deadline);
+        let r = &lived.report;
+        assert!(r.in_time() && r.by_meter, "seed {seed}: {r:#?}");
+        let proven = r.proven_at.unwrap().since(ASKED);
+        assert!(proven >= took, "the true meter is not before its proof: {proven}, {took}");
+        let failed = |how| r.failures.iter().filter(|f| f.how == how).count();
+        // 20 say nothing and 8 are gone, which is the same to who asks; 12 lie.
+        assert_eq!((failed(How::Mute), failed(How::Lied)), (28, 12), "seed {seed}");
+        assert_eq!((r.told.machines, r.measured.machines, r.open.machines), (400, 360, 0));
+        let least = *lived.trace.iter().min().unwrap();
+        assert!(least.0 * 100 > lived.ceiling.0 * 92, "seed {seed}: {least} is far below");
+        check_commands(&lived);
+        check_commands(&healthy);
     }
+}
+
+#[test]
+fn a_ramp_is_never_broken_and_the_deadline_is_kept() {
+    for seed in 1..4 {
+        let per = Span::seconds(5);
+        let ramp = Ramp { power: Power(60_000), per };
+        let within = Span::seconds(120);
+        let case = Case { ramp_down: Some(ramp), within, ..Case::new(seed) };
+        let lived = live(&case);
+        let (at, most) = (lived.at_deadline, lived.ceiling);
+        assert!(at <= most && lived.report.in_time(), "seed {seed}: {at} of {most}");
+        let highest = lived.trace[480..].iter().max().unwrap();
+        assert!(*highest <= most, "seed {seed}: it is held down, and {highest} of {most}");
+        // The set point keeps to the ramp; machines told one after another fall at paces of their
+        // own, so that import may bunch within a few seconds, and no longer.
+        for (seconds, most) in [(5, 60_000 * 3 / 2), (30, 60_000 * 7)] {
+            for w in lived.trace.windows(seconds * 4 + 1) {
+                let fell = w[0] - w[seconds * 4];
+                assert!(fell.0 <= most, "seed {seed}: {fell} in {seconds} s");
+            }
+        }
+        check_commands(&lived);
+    }
+}
+
+#[test]
+fn without_a_meter_the_machines_own_watts_prove_it_and_the_unknown_is_not_off() {
+    let lived = live(&Case { metered: false, within: Span::seconds(60), ..Case::new(1) });
+    let r = &lived.report;
+    assert!(!r.by_meter && r.in_time(), "{r:#?}");
+    // What says nothing counts as drawing, so import is really lower than is claimed.
+    assert!(lived.at_deadline <= lived.ceiling, "{} {}", lived.at_deadline, lived.ceiling);
+    assert!(r.proven_at.unwrap().since(ASKED) >= lived.down_after.unwrap());
+    check_commands(&lived);
 }

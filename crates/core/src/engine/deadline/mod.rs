@@ -271,9 +271,11 @@ impl Engine {
 
     /// Whether there is nothing more to wait for before the report is written.
     fn is_over(&self, o: &Obligation, now: Time) -> bool {
-        let open = o.told.iter().flatten().any(|t| {
-            matches!(t.phase, TargetPhase::Pending | TargetPhase::Dispatched)
-        });
+        let open = o
+            .told
+            .iter()
+            .flatten()
+            .any(|t| matches!(t.phase, TargetPhase::Pending | TargetPhase::Dispatched));
         (o.proven_at.is_some() && !open) || now >= o.by + self.pause() + REPORT_GRACE
     }
 
@@ -307,10 +309,12 @@ impl Engine {
             o.looked = now;
             let pause = if above { self.pause() } else { HELD_EVERY };
             o.look = Some(if shedding { o.next_look(now, pause) } else { now + pause });
-            // What is held may be filled up by what both the meter and the plan have room for.
-            let room = (-gap).min(goal - planned);
-            let worth_it = !above && room >= o.asked.scaled(SPARE_PPM);
-            o.allowed = if worth_it { planned + room } else { planned };
+            // What is held may be filled up by what both the meter and the plan have room for,
+            // with something to spare: a meter is not exact.
+            let spare = o.asked.scaled(SPARE_PPM);
+            let room = (goal - import - unproven.rises).min(goal - planned) - spare;
+            let filled = !above && o.proven_at.is_some_and(|t| now.since(t) >= HELD_EVERY);
+            o.allowed = if filled && room > spare { planned + room } else { Power::ZERO };
         }
         let allowed = if above { planned } else { o.allowed.max(planned) };
         let (by, failure_ppm) = (o.by, o.failure_ppm.clone());
@@ -471,8 +475,7 @@ impl Engine {
             Rung::Step => site.limits.step,
             _ => None,
         };
-        n.rung == Rung::Obligation
-            && ramp.is_some_and(|r| r.within(o.by.since(now)) >= lost.watts)
+        n.rung == Rung::Obligation && ramp.is_some_and(|r| r.within(o.by.since(now)) >= lost.watts)
     }
 
     /// Whether plans reach machines in the mode in force.

@@ -73,8 +73,7 @@ impl Engine {
         let mut picks: Vec<Pick> = Vec::new();
         let Some(stairs) = self.stairs_or_by_efficiency(site) else { return picks };
         let steps = self.steps_down(site, &stairs, now, by);
-        let mut cohorts: Vec<Option<Vec<Candidate>>> =
-            site.cohorts.iter().map(|_| None).collect();
+        let mut cohorts: Vec<Option<Vec<Candidate>>> = site.cohorts.iter().map(|_| None).collect();
         let mut left = gap;
         for step in steps {
             if left <= Power::ZERO {
@@ -90,8 +89,8 @@ impl Engine {
                 }
                 let drop = c.draws.minus_or_zero(due);
                 let expected = drop.scaled(1_000_000 - c.failure_ppm);
-                let planned = self.roster.power(c.cohort, c.level)
-                    - self.roster.power(c.cohort, step.to);
+                let planned =
+                    self.roster.power(c.cohort, c.level) - self.roster.power(c.cohort, step.to);
                 let at = *c.pick.get_or_insert_with(|| {
                     picks.push(Pick {
                         change: Change { machine: MachineId(c.id), level: step.to },
