@@ -65,6 +65,7 @@ impl Engine {
         let (target, ladder) = fold.finish(proposal.preferred);
         self.alarm_overridden(&site, &ladder, now, step);
         let changes = self.changes(&site, &stocks, &proposal, target, (call.as_ref(), now));
+        call.inspect(|call| self.look_again(now, call, changes.len()));
         let (downs, ups) = self.directions(&changes);
         let plan = (self.acts() && !changes.is_empty()).then(|| self.plan(now, changes));
         let decision = Decision {
@@ -475,7 +476,7 @@ impl Engine {
         (call, now): (Option<&Call>, Time),
     ) -> Vec<Change> {
         if let Some(call) = call.filter(|c| c.tells() && target >= c.ceiling().0) {
-            return self.told_now(site, call, target);
+            return self.told_now(site, call, target, now);
         }
         let shapes = self.shapes(site, stocks, proposal, target, now);
         let changes = shapes.map_or_else(Vec::new, |s| pick(site, &self.roster, &s, now));

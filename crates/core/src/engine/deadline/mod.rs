@@ -296,7 +296,7 @@ impl Engine {
         let unproven = self.unproven(site, &o, now, due);
         let goal = site.overhead.machines(o.goal());
         let import = site.overhead.machines(self.import_or_planned(site));
-        let gap = if !due && now < o.first_look() && import > site.overhead.machines(o.ceiling) {
+        let gap = if now < o.first_look() && import > site.overhead.machines(o.ceiling) {
             // In mid-fall a reading tells little; who has failed since is known at once.
             site.overhead.machines(o.baseline) - goal - unproven.promised + unproven.rises
         } else {
@@ -395,22 +395,54 @@ impl Engine {
         sum
     }
 
+    /// What ramps leave to be told now. One who is told instead of one that failed falls too,
+    /// though the set point has come down for it before.
+    fn ramps_leave(&self, site: &Site, now: Time) -> Power {
+        let step = |r: Ramp| Ramp { power: r.within(CONTROL_STEP), per: CONTROL_STEP };
+        let ramps = [site.limits.ramp_down.map(step), site.limits.step];
+        let waves = self.obligation.as_ref().map_or(&[][..], |o| &o.waves);
+        let leaves = |r: Ramp| {
+            let recent = waves.iter().filter(|w| now.since(w.at) < r.per);
+            let told: Power = recent.map(|w| w.power).sum();
+            site.overhead.machines(r.power + site.overhead.fixed) - told
+        };
+        ramps.into_iter().flatten().map(leaves).min().unwrap_or(Power(i64::MAX))
+    }
+
     /// The picks that may be told now: as far as the target has come down.
-    pub(super) fn told_now(&self, site: &Site, call: &Call, target: Power) -> Vec<Change> {
-        let mut left = self.roster.planned() - site.overhead.machines(target);
+    pub(super) fn told_now(
+        &self,
+        site: &Site,
+        call: &Call,
+        target: Power,
+        now: Time,
+    ) -> Vec<Change> {
+        let ramped = self.ramps_leave(site, now);
+        let down = self.roster.planned() - site.overhead.machines(target);
+        let whole = target <= call.aim && down <= ramped;
+        let mut left = down.min(ramped);
         let mut changes = Vec::new();
         for p in &call.picks {
             if left <= Power::ZERO {
                 break;
             }
             // At the aim the last one may go a little beyond it; on a ramp none does.
-            if p.planned > left && target > call.aim {
+            if p.planned > left && !whole {
                 break;
             }
             left -= p.planned;
             changes.push(p.change);
         }
         changes
+    }
+
+    /// Goes on looking for those whom a ramp has left no room yet.
+    pub(super) fn look_again(&mut self, now: Time, call: &Call, told: usize) {
+        if told < call.picks.len()
+            && let Some(o) = &mut self.obligation
+        {
+            o.look = o.look.map(|t| t.min(now));
+        }
     }
 
     /// Writes down who is about to be told to come down, with what they draw until then.
@@ -467,7 +499,8 @@ impl Engine {
         }
     }
 
-    /// Whether what an obligation lost to a ramp keeps it from its deadline.
+    /// Whether what an obligation lost to a ramp still comes in time; once it is late, that is
+    /// an alarm of its own.
     pub(super) fn in_time_by_ramp(&self, site: &Site, n: &Narrowing, now: Time) -> bool {
         let (Some(o), Some(lost)) = (&self.obligation, n.overridden) else { return false };
         let ramp: Option<Ramp> = match lost.by {
@@ -475,7 +508,8 @@ impl Engine {
             Rung::Step => site.limits.step,
             _ => None,
         };
-        n.rung == Rung::Obligation && ramp.is_some_and(|r| r.within(o.by.since(now)) >= lost.watts)
+        let comes = |r: Ramp| now >= o.by || r.within(o.by.since(now)) >= lost.watts;
+        n.rung == Rung::Obligation && ramp.is_some_and(comes)
     }
 
     /// Whether plans reach machines in the mode in force.
