@@ -2,6 +2,7 @@
 //! what came of it.
 
 use crate::fleet::{Answer, CohortId, Declared, Level, MachineId, TargetPhase};
+use crate::hands::SwitchId;
 use crate::time::{Span, Time};
 use crate::units::Power;
 use serde::{Deserialize, Serialize};
@@ -142,6 +143,8 @@ pub struct CurtailReport {
     pub proven_at: Option<Time>,
     /// Who was told, when.
     pub waves: Vec<Wave>,
+    /// Switches opened for it.
+    pub opened: Vec<SwitchId>,
     /// Machines told, and how far they were to come down.
     pub told: Share,
     /// Of those, the ones that said yes.

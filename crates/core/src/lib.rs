@@ -10,6 +10,7 @@ pub mod curtail;
 pub mod engine;
 pub mod event;
 pub mod fleet;
+pub mod hands;
 pub mod horizon;
 pub mod ledger;
 pub mod limits;

@@ -163,6 +163,8 @@ pub enum Alarm {
     ValueStale,
     /// A curtailment was not proven by its deadline.
     DeadlineMissed,
+    /// A switch was told and has not done it.
+    SwitchFailed(u16),
 }
 
 /// An alarm's change of state.

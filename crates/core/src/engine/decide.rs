@@ -65,7 +65,7 @@ impl Engine {
         let (target, ladder) = fold.finish(proposal.preferred);
         self.alarm_overridden(&site, &ladder, now, step);
         let changes = self.changes(&site, &stocks, &proposal, target, (call.as_ref(), now));
-        call.inspect(|call| self.look_again(now, call, changes.len()));
+        call.as_ref().inspect(|call| self.look_again(now, call, changes.len()));
         let (downs, ups) = self.directions(&changes);
         let plan = (self.acts() && !changes.is_empty()).then(|| self.plan(now, changes));
         let decision = Decision {
@@ -87,6 +87,7 @@ impl Engine {
         self.ask_again = ahead::ask_again_at(&proposal.aheads);
         self.remember(now, target);
         step.plan = plan;
+        step.switches.extend(call.map(Call::switches).into_iter().flatten());
         if self.last.as_ref().is_none_or(|last| differs(last, &decision)) {
             step.decision = Some(decision.clone());
         }

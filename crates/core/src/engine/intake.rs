@@ -40,6 +40,8 @@ impl Engine {
             Event::ClockStepped { by } => self.clock_stepped(now, *by),
             Event::Units(units) => self.units_next.clone_from(units),
             Event::Models(models) => self.models_next.clone_from(models),
+            Event::Hands(hands) => self.hands_next.clone_from(hands),
+            Event::Switch { switch, closed } => self.switch_seen(*switch, *closed),
         }
     }
 
@@ -109,6 +111,7 @@ impl Engine {
         self.site = Some(Arc::new(site.clone()));
         self.configure_units(now, site);
         self.configure_models(site);
+        self.configure_hands();
     }
 
     pub(super) fn set_mode(&mut self, mode: AutomationMode) {

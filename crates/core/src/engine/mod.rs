@@ -16,6 +16,7 @@ mod wake;
 use crate::curtail::CurtailReport;
 use crate::event::{AutomationMode, CohortModel, Event, Hashprice, Stamped};
 use crate::fleet::{CohortId, CohortSum};
+use crate::hands::{Hands, SwitchChange};
 use crate::horizon::Regret;
 use crate::horizon::advise::Adviser;
 use crate::horizon::unit::UnitSpec;
@@ -52,6 +53,8 @@ pub struct Step {
     pub wake: Time,
     /// What became of a curtailment, once there is nothing more to wait for.
     pub report: Option<CurtailReport>,
+    /// Switches that are to be opened or closed.
+    pub switches: Vec<SwitchChange>,
 }
 
 impl Step {
@@ -63,6 +66,7 @@ impl Step {
             && self.alarms.is_empty()
             && self.closed.is_empty()
             && self.report.is_none()
+            && self.switches.is_empty()
     }
 }
 
@@ -124,6 +128,10 @@ pub struct Engine {
     obligation: Option<Obligation>,
     /// What machines have shown of themselves, by cohort.
     learned: Vec<Learned>,
+    hands: Hands,
+    /// Switches told of, until the configuration they belong to comes.
+    hands_next: Hands,
+    switches: Vec<deadline::SwitchState>,
     last: Option<Decision>,
 }
 
@@ -160,6 +168,7 @@ impl Engine {
             },
             wake: now + crate::limits::IDLE_STEP,
             report: None,
+            switches: Vec::new(),
         };
         self.now = Some(now);
         self.take(now, &stamped.event, &mut step);

@@ -3,7 +3,8 @@
 use crate::harness::World;
 use headgate_core::curtail::{CurtailReport, How, RampClass, WhyNot};
 use headgate_core::event::{Act, Event, MeterId};
-use headgate_core::fleet::{CohortId, Level};
+use headgate_core::fleet::{CohortId, Level, MachineId};
+use headgate_core::hands::{Hands, SwitchChange, SwitchId, SwitchSpec};
 use headgate_core::reason::{Alarm, Rung};
 use headgate_core::site::{MeterKind, MeterSpec, Ramp, Site};
 use headgate_core::testing::site;
@@ -220,4 +221,57 @@ fn what_machines_show_is_learned_and_counted_upon() {
     w.run(Span::hours(5));
     let p = w.engine.preview(Power(100_000), w.now + Span::seconds(30)).unwrap();
     assert!(p.told.0 * 100 > p.expected.0 * 110, "{p:?}");
+}
+
+/// Four machines behind each switch; the third may not be opened.
+fn switched() -> World {
+    let mut w = metered(40);
+    let feeds = |from: u32| (from..from + 4).map(MachineId).collect();
+    let spec =
+        |name: &str, from, allowed| SwitchSpec { name: name.into(), feeds: feeds(from), allowed };
+    let switches = vec![spec("a", 0, true), spec("b", 4, true), spec("c", 8, false)];
+    w.feed(Event::Hands(Hands { classes: vec![], switches }));
+    let site = Box::new(w.site.clone());
+    w.feed(Event::Configured(site));
+    w
+}
+
+#[test]
+fn switches_are_opened_at_two_thirds_where_machines_are_not_enough() {
+    let mut w = switched();
+    // Those behind the first switch and the forbidden one lie, and all power is wanted down.
+    (0..4).chain(8..12).for_each(|i| w.liars[i] = true);
+    let (full, start) = (w.import(), w.now);
+    let shed = full - Power(4_000);
+    w.operator(Act::Curtail { shed, by: w.now + Span::seconds(30) });
+    let mut opened = Vec::new();
+    for _ in 0..45 {
+        w.telemetry();
+        read_meter(&mut w);
+        w.now += Span::seconds(1);
+        let step = w.feed(Event::Tick);
+        opened.extend(step.switches.iter().map(|c| (w.now.since(start), *c)));
+    }
+    let open = SwitchChange { switch: SwitchId(0), closed: false };
+    // Behind the second one everybody obeys, so that it would bring nothing.
+    let seen: Vec<SwitchChange> = opened.iter().map(|(_, c)| *c).collect();
+    assert_eq!(seen[0], open, "{opened:?}");
+    assert!(opened[0].0 >= Span::seconds(20) && !seen.iter().any(|c| c.switch == SwitchId(2)));
+    // It was told and nobody has seen it open.
+    assert!(w.engine.alarms().contains(&Alarm::SwitchFailed(0)));
+    w.feed(Event::Switch { switch: SwitchId(0), closed: Some(false) });
+    assert!(!w.engine.alarms().contains(&Alarm::SwitchFailed(0)));
+    let step = w.operator(Act::Resume);
+    assert!(step.switches.contains(&SwitchChange { switch: SwitchId(0), closed: true }));
+}
+
+#[test]
+fn a_class_set_by_hand_goes_before_the_file_s_times() {
+    let mut w = at_full_power(two_classes());
+    let classes = vec![Some(RampClass::Slow), Some(RampClass::Fast)];
+    w.feed(Event::Hands(Hands { classes, switches: vec![] }));
+    let site = Box::new(w.site.clone());
+    w.feed(Event::Configured(site));
+    let p = w.engine.preview(Power(100_000), w.now + Span::minutes(30)).unwrap();
+    assert!(p.rows[0].goes.machines == 0 && p.rows[1].goes.machines > 0, "{p:?}");
 }

@@ -13,12 +13,14 @@
 mod preview;
 mod report;
 mod select;
+mod switches;
 
 use super::Engine;
 use super::learn::{FAILED_BEFORE_PPM, Learned};
 use crate::curtail::{CurtailReport, Told, WAVES_KEPT_MAX, Wave};
 use crate::event::AutomationMode;
 use crate::fleet::{Level, MachineId, MachineReport, TargetPhase};
+use crate::hands::{SwitchChange, SwitchId};
 use crate::limits::CONTROL_STEP;
 use crate::plan::Change;
 use crate::reason::{Alarm, Narrowing, Rung};
@@ -28,6 +30,7 @@ use crate::time::{Span, Time};
 use crate::units::Power;
 use select::Pick;
 use serde::{Deserialize, Serialize};
+pub(super) use switches::SwitchState;
 
 /// Import is aimed below what is asked by this share of it, for meters are not exact.
 const MARGIN_PPM: i64 = 5_000;
@@ -67,6 +70,8 @@ pub struct Obligation {
     failure_ppm: Vec<i64>,
     told: Vec<Option<Told>>,
     waves: Vec<Wave>,
+    /// Switches opened for it.
+    opened: Vec<SwitchId>,
     /// When the next wave is looked at; at once when none was yet.
     look: Option<Time>,
     /// When the last one was.
@@ -86,6 +91,8 @@ pub struct Obligation {
 pub(super) struct Call {
     /// Who is to come down, in the order in which they are told.
     picks: Vec<Pick>,
+    /// Switches that are to be opened for what machines cannot do in time.
+    switches: Vec<SwitchChange>,
     /// The power told, at the meter.
     aim: Power,
     /// Nobody is told to come up.
@@ -120,6 +127,11 @@ impl Obligation {
     /// When a third of the time is over.
     fn first_look(&self) -> Time {
         self.since + Span(self.by.since(self.since).0.max(0) / 3)
+    }
+
+    /// When two thirds of it are.
+    fn last_look(&self) -> Time {
+        self.since + Span(self.by.since(self.since).0.max(0) / 3 * 2)
     }
 
     /// The first moment to look again after one.
@@ -164,6 +176,7 @@ impl Engine {
             failure_ppm: self.learned.iter().map(Learned::failure_ppm).collect(),
             told: vec![None; site.machines.len()],
             waves: Vec::new(),
+            opened: Vec::new(),
             look: None,
             looked: Time::MIN,
             allowed: Power::ZERO,
@@ -179,6 +192,7 @@ impl Engine {
         if !o.reported {
             step.report = Some(self.report_of(&o, now));
         }
+        step.switches = self.close_switches(now, &o);
         self.set_alarm(Alarm::DeadlineMissed, false, String::new, step);
     }
 
@@ -227,6 +241,7 @@ impl Engine {
 
     /// Follows import against what was asked, and says what came of it.
     pub(super) fn oblige(&mut self, now: Time, step: &mut super::Step) {
+        self.watch_switches(now, step);
         let Some(mut o) = self.obligation.take() else { return };
         self.follow(&mut o, now);
         let missed = now > o.by && o.proven_at.is_none();
@@ -318,12 +333,14 @@ impl Engine {
         }
         let allowed = if above { planned } else { o.allowed.max(planned) };
         let (by, failure_ppm) = (o.by, o.failure_ppm.clone());
+        let last = shedding && due && now >= o.last_look();
         self.obligation = Some(o);
         let picks = if acts { self.select(site, now, (by, gap), &failure_ppm) } else { Vec::new() };
         let falls: Power = picks.iter().map(|p| p.planned).sum();
         let aim = site.overhead.meter(allowed - falls);
+        let switches = if acts && last { self.escalate(now, gap, &picks) } else { Vec::new() };
         let text = self.obligation_text(&picks);
-        Some(Call { picks, aim, shedding: above, text })
+        Some(Call { picks, switches, aim, shedding: above, text })
     }
 
     fn obligation_text(&self, picks: &[Pick]) -> String {
@@ -528,6 +545,11 @@ impl Call {
     /// What the machines may draw at most, at the meter, by what is told.
     pub(super) fn ceiling(&self) -> (Power, &str) {
         (self.aim, &self.text)
+    }
+
+    /// Switches that are to be opened.
+    pub(super) fn switches(self) -> Vec<SwitchChange> {
+        self.switches
     }
 
     /// Whether somebody is to be told.

@@ -53,7 +53,7 @@ impl Engine {
         let mut rows: Vec<PreviewRow> = (0..site.cohorts.len())
             .map(|c| PreviewRow {
                 cohort: CohortId(u16::try_from(c).expect("COHORTS_MAX fits 16 bits")),
-                class: Self::class(site, c),
+                class: self.class(site, c),
                 down: self.learned[c].down(),
                 failure_ppm: self.learned[c].failure_ppm(),
                 goes: Share::NONE,

@@ -30,6 +30,7 @@ impl Engine {
             by_meter: self.metered(now).is_some(),
             proven_at: o.proven_at,
             waves: o.waves.clone(),
+            opened: o.opened.clone(),
             told: Share::NONE,
             acked: Share::NONE,
             declared: Share::NONE,

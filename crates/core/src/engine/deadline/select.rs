@@ -51,8 +51,11 @@ struct Candidate {
 }
 
 impl Engine {
-    /// The ramp class of a cohort: by its own time to fall.
-    pub(super) fn class(site: &Site, cohort: usize) -> RampClass {
+    /// The ramp class of a cohort: as set by hand, else by its own time to fall.
+    pub(super) fn class(&self, site: &Site, cohort: usize) -> RampClass {
+        if let Some(class) = self.hands.classes.get(cohort).copied().flatten() {
+            return class;
+        }
         if site.cohorts[cohort].times.down <= FAST_DOWN_MAX {
             RampClass::Fast
         } else {
@@ -131,7 +134,7 @@ impl Engine {
             }
             // Past the deadline whatever helps is welcome.
             let late = now < by && now + self.learned[cohort].down() > by;
-            let class = Self::class(site, cohort);
+            let class = self.class(site, cohort);
             // From the top down, so that no step is taken before the one above it.
             let mut worth = Price(i64::MIN);
             for s in segments.iter().rev() {
