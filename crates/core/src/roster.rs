@@ -214,9 +214,10 @@ impl Roster {
         self.tallies.iter().map(|t| t.falling).sum()
     }
 
-    /// Takes in what a driver says of one machine.
-    pub fn report(&mut self, now: Time, report: &MachineReport) {
-        let Some(before) = self.machines.get(report.machine.index()).copied() else { return };
+    /// Takes in what a driver says of one machine, and gives back what was known of it before;
+    /// `None` when there is no such machine.
+    pub fn report(&mut self, now: Time, report: &MachineReport) -> Option<Machine> {
+        let before = self.machines.get(report.machine.index()).copied()?;
         let nominal = &self.nominal[usize::from(before.cohort)];
         let inferred = infer(nominal, report);
         let failed = before.generation == report.generation && is_failure(report.phase);
@@ -254,6 +255,7 @@ impl Roster {
         if failed && !is_failure(before.phase) {
             self.cooling.insert((self.machines[report.machine.index()].lost_until, report.machine));
         }
+        Some(before)
     }
 
     /// Counts again on machines that have cooled off and answer, at the level they show.

@@ -93,6 +93,9 @@ pub fn report(r: &CurtailView) -> String {
         let text = format!("{}  {} machines, {}", w.at, w.machines, watts(w.power_w));
         line(&mut out, "wave", &text);
     }
+    for name in &r.opened {
+        line(&mut out, "opened", name);
+    }
     for f in r.failures.iter().take(NAMED_MAX) {
         line(&mut out, "  failed", &format!("{} {}: {}", f.machine, f.how, watts(f.power_w)));
     }

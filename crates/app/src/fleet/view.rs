@@ -2,6 +2,7 @@
 
 use headgate_core::curtail::{CurtailReport, Preview, RampClass, Share};
 use headgate_core::engine::Engine;
+use headgate_core::hands::{Hands, SwitchId};
 use headgate_core::site::Site;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,8 @@ pub struct CurtailView {
     /// It was proven by the deadline.
     pub in_time: bool,
     pub waves: Vec<WaveView>,
+    /// Switches opened for it.
+    pub opened: Vec<String>,
     pub told: ShareView,
     pub acked: ShareView,
     pub declared: ShareView,
@@ -126,14 +129,19 @@ impl From<Share> for ShareView {
 
 /// The curtailment in force, or the last one there was.
 pub fn curtailment(engine: &Engine, last: Option<&CurtailReport>) -> Option<CurtailView> {
-    let site = engine.site()?;
+    let (site, hands) = (engine.site()?, engine.hands());
     match (engine.obligation(), engine.curtailment()) {
-        (Some(o), Some(r)) => Some(view(site, &r, true, o.reported)),
-        _ => last.map(|r| view(site, r, false, true)),
+        (Some(o), Some(r)) => Some(view(site, hands, &r, (true, o.reported))),
+        _ => last.map(|r| view(site, hands, r, (false, true))),
     }
 }
 
-fn view(site: &Site, r: &CurtailReport, active: bool, done: bool) -> CurtailView {
+fn view(
+    site: &Site,
+    hands: &Hands,
+    r: &CurtailReport,
+    (active, done): (bool, bool),
+) -> CurtailView {
     let wave = |w: &headgate_core::curtail::Wave| WaveView {
         at: w.at.to_string(),
         machines: w.machines,
@@ -144,6 +152,7 @@ fn view(site: &Site, r: &CurtailReport, active: bool, done: bool) -> CurtailView
         how: f.how.name().into(),
         power_w: f.power.0,
     };
+    let name = |s: &SwitchId| hands.switches.get(usize::from(s.0)).map(|s| s.name.clone());
     CurtailView {
         seq: r.seq,
         said: r.said.clone(),
@@ -161,6 +170,7 @@ fn view(site: &Site, r: &CurtailReport, active: bool, done: bool) -> CurtailView
         proven_at: r.proven_at.map(|t| t.to_string()),
         in_time: r.in_time(),
         waves: r.waves.iter().map(wave).collect(),
+        opened: r.opened.iter().filter_map(name).collect(),
         told: r.told.into(),
         acked: r.acked.into(),
         declared: r.declared.into(),

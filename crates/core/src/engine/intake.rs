@@ -174,10 +174,8 @@ impl Engine {
         }
         let mut lessons = vec![Lesson::default(); self.learned.len()];
         for report in &batch.machines {
-            let index = report.machine.index();
-            let Some(before) = self.roster.machines().get(index).copied() else { continue };
-            self.roster.report(now, report);
-            let after = &self.roster.machines()[index];
+            let Some(before) = self.roster.report(now, report) else { continue };
+            let after = &self.roster.machines()[report.machine.index()];
             lessons[usize::from(before.cohort)].hear(&before, after, report);
             self.note_told(now, report);
         }

@@ -20,7 +20,7 @@ use super::learn::{FAILED_BEFORE_PPM, Learned};
 use crate::curtail::{CurtailReport, Told, WAVES_KEPT_MAX, Wave};
 use crate::event::AutomationMode;
 use crate::fleet::{Level, MachineId, MachineReport, TargetPhase};
-use crate::hands::{SwitchChange, SwitchId};
+use crate::hands::{Hands, SwitchChange, SwitchId};
 use crate::limits::CONTROL_STEP;
 use crate::plan::Change;
 use crate::reason::{Alarm, Narrowing, Rung};
@@ -147,6 +147,12 @@ impl Engine {
     #[must_use]
     pub fn obligation(&self) -> Option<&Obligation> {
         self.obligation.as_ref()
+    }
+
+    /// The switches and ramp classes in force.
+    #[must_use]
+    pub fn hands(&self) -> &Hands {
+        &self.hands
     }
 
     /// What the machines have shown of themselves, by cohort.
