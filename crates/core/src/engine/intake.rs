@@ -175,9 +175,13 @@ impl Engine {
         let mut lessons = vec![Lesson::default(); self.learned.len()];
         for report in &batch.machines {
             let Some(before) = self.roster.report(now, report) else { continue };
-            let after = &self.roster.machines()[report.machine.index()];
-            lessons[usize::from(before.cohort)].hear(&before, after, report);
-            self.note_told(now, report);
+            if Lesson::teaches(before, report) {
+                let after = &self.roster.machines()[report.machine.index()];
+                lessons[usize::from(after.cohort)].hear(before, after, report);
+            }
+            if self.obligation.is_some() {
+                self.note_told(now, report);
+            }
         }
         super::learn::take(&mut self.learned, &lessons);
     }

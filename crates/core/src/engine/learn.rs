@@ -3,7 +3,7 @@
 
 use crate::fleet::{Level, MachineReport, TargetPhase};
 use crate::number::{div_half_even, to_i64};
-use crate::roster::Machine;
+use crate::roster::{Before, Machine};
 use crate::site::Site;
 use crate::time::Span;
 use crate::units::Power;
@@ -20,6 +20,8 @@ const FAILURE_PRIOR_PPM: i64 = 50_000;
 const FAILURE_PRIOR_WEIGHT: i64 = 64;
 /// A machine that failed last time is taken to fail this often.
 pub(super) const FAILED_BEFORE_PPM: i64 = 500_000;
+/// Of the machines that are where they should be, one in so many is learned from.
+const SAMPLED: u32 = 16;
 /// Longest believable way down or up; more is a machine that was looked at late.
 const WAY_MAX: Span = Span::hours(1);
 
@@ -111,8 +113,15 @@ fn moved(known: i64, sum: i64, n: i64) -> i64 {
 }
 
 impl Lesson {
+    /// Whether a report may teach something: one that changes how far a target has come does, and
+    /// of those of machines that are where they should be one in so many is enough.
+    #[inline]
+    pub(super) fn teaches(before: Before, report: &MachineReport) -> bool {
+        before.phase != report.phase || report.machine.0.is_multiple_of(SAMPLED)
+    }
+
     /// Takes in what a report changed about a machine.
-    pub(super) fn hear(&mut self, before: &Machine, after: &Machine, report: &MachineReport) {
+    pub(super) fn hear(&mut self, before: Before, after: &Machine, report: &MachineReport) {
         use TargetPhase::{Confirmed, Dispatched, Drifted, Pending, RestoreFailed, Unavailable};
         let own = before.generation > 0 && before.generation == report.generation;
         if after.phase == Confirmed
@@ -147,7 +156,7 @@ impl Lesson {
     }
 
     /// Times a way down to sleep or up from it; a way between two levels is not timed.
-    fn time(&mut self, before: &Machine, after: &Machine, report: &MachineReport) {
+    fn time(&mut self, before: Before, after: &Machine, report: &MachineReport) {
         let Some(at) = report.measured_at else { return };
         let took = at.since(after.switched_at);
         if took <= Span::ZERO || took > WAY_MAX {

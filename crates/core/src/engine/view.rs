@@ -6,7 +6,7 @@ use crate::market::{Expected, PriceKind};
 use crate::merit::Staircase;
 use crate::number::{div_half_even, to_i64};
 use crate::policy::discounted;
-use crate::site::{MeterKind, Site, Value};
+use crate::site::{Site, Value};
 use crate::time::{Span, Time};
 use crate::units::{Money, Power, Price};
 
@@ -72,13 +72,8 @@ impl Engine {
     #[must_use]
     pub fn measured_import(&self) -> Option<Power> {
         let site = self.site.as_deref()?;
-        let now = self.now?;
-        for (meter, reading) in site.meters.iter().zip(&self.meters) {
-            if let (MeterKind::Reported, Some((power, at))) = (meter.kind, reading)
-                && now.since(*at) <= meter.stale_after
-            {
-                return Some(*power);
-            }
+        if let Some((power, _)) = self.metered(self.now?) {
+            return Some(power);
         }
         let mut machines = Power::ZERO;
         for sum in &self.sums {

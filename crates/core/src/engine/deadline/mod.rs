@@ -210,12 +210,11 @@ impl Engine {
     /// The meter that measures import, as long as it is fresh.
     pub(super) fn metered(&self, now: Time) -> Option<(Power, Time)> {
         let site = self.site.as_deref()?;
-        let fresh = site.meters.iter().zip(&self.meters).find_map(|(meter, reading)| {
+        site.meters.iter().zip(&self.meters).find_map(|(meter, reading)| {
             let (power, at) = (*reading)?;
             let counts = meter.kind == MeterKind::Reported && now.since(at) <= meter.stale_after;
             counts.then_some((power, at))
-        });
-        fresh
+        })
     }
 
     /// Forgets who was told: machines are read back, or are others now.
