@@ -43,6 +43,8 @@ struct Case {
     within: Span,
     metered: bool,
     ramp_down: Option<Ramp>,
+    /// A tenth of the machines takes so long to fall.
+    slow: Option<Span>,
 }
 
 impl Case {
@@ -55,6 +57,7 @@ impl Case {
             within: Span::seconds(30),
             metered: true,
             ramp_down: None,
+            slow: None,
         }
     }
 }
@@ -85,6 +88,13 @@ fn site(case: &Case, spec: &FarmSpec) -> Site {
 fn live(case: &Case) -> Lived {
     let mut spec = FarmSpec::mixed(START, case.machines, case.seed);
     spec.overhead = overhead(3_000);
+    if let Some(down) = case.slow {
+        let mut slow = spec.cohorts[0].clone();
+        slow.machines = case.machines / 10;
+        slow.times.down = down;
+        spec.cohorts[0].machines -= slow.machines;
+        spec.cohorts.push(slow);
+    }
     spec.faults = case.faults;
     spec.spread = Spread::default();
     let mut farm = Farm::new(&spec).unwrap();
@@ -192,4 +202,23 @@ fn without_a_meter_the_machines_own_watts_prove_it_and_the_unknown_is_not_off() 
     assert!(lived.at_deadline <= lived.ceiling, "{} {}", lived.at_deadline, lived.ceiling);
     assert!(r.proven_at.unwrap().since(ASKED) >= lived.down_after.unwrap());
     check_commands(&lived);
+}
+
+#[test]
+fn two_thirds_of_a_mixed_farm_are_down_in_a_minute_and_the_slow_are_left_alone() {
+    // 300 MW at 10 MW a second in small: a thirtieth of the farm a second.
+    let machines = 600;
+    let ramp_down = Some(Ramp { power: Power(62_000), per: Span::seconds(1) });
+    let (within, slow) = (Span::seconds(60), Some(Span::seconds(45)));
+    let case = Case { machines, share_ppm: 666_667, within, ramp_down, slow, ..Case::new(1) };
+    let lived = live(&case);
+    let r = &lived.report;
+    assert!(lived.at_deadline <= lived.ceiling && r.in_time() && r.by_meter, "{r:#?}");
+    assert!(lived.down_after.unwrap() < Span::seconds(45), "{:?}", lived.down_after);
+    check_commands(&lived);
+    for w in lived.trace.windows(4 * 10 + 1) {
+        assert!((w[0] - w[40]).0 <= 62_000 * 12, "{} to {}", w[0], w[40]);
+    }
+    // The slow ones are the last machines of the farm.
+    assert!(lived.told.iter().all(|(_, c)| c.machine.0 < machines - machines / 10));
 }
