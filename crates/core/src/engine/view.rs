@@ -71,10 +71,15 @@ impl Engine {
     /// with overhead added. Missing is not zero.
     #[must_use]
     pub fn measured_import(&self) -> Option<Power> {
-        let site = self.site.as_deref()?;
         if let Some((power, _)) = self.metered(self.now?) {
             return Some(power);
         }
+        self.machine_import()
+    }
+
+    /// Import by the machines' own watts as last measured, overhead added.
+    pub(super) fn machine_import(&self) -> Option<Power> {
+        let site = self.site.as_deref()?;
         let mut machines = Power::ZERO;
         for sum in &self.sums {
             machines += (*sum)?.power;

@@ -275,3 +275,24 @@ fn a_class_set_by_hand_goes_before_the_file_s_times() {
     let p = w.engine.preview(Power(100_000), w.now + Span::minutes(30)).unwrap();
     assert!(p.rows[0].goes.machines == 0 && p.rows[1].goes.machines > 0, "{p:?}");
 }
+
+#[test]
+fn without_its_meter_nothing_is_proven_and_power_comes_down_all_the_same() {
+    let mut w = metered(100);
+    // The site draws more than its machines say, and the meter is never read again.
+    let more = Power(30_000);
+    let full = w.import();
+    w.feed(Event::Meter { meter: MeterId(0), power: Some(full + more) });
+    let by = w.now + Span::seconds(30);
+    w.operator(Act::Curtail { shed: Power(100_000), by });
+    for _ in 0..60 {
+        w.telemetry();
+        w.now += Span::seconds(1);
+        w.feed(Event::Tick);
+    }
+    assert!(w.import() <= full - Power(100_000), "{} of {full}", w.import());
+    assert!(w.import() > full - Power(125_000), "{} of {full}", w.import());
+    assert!(w.engine.curtailment().unwrap().proven_at.is_none());
+    let alarms = w.engine.alarms();
+    assert!(alarms.contains(&Alarm::DeadlineMissed) && alarms.contains(&Alarm::MeterLost(0)));
+}

@@ -10,25 +10,25 @@
 //!     |-- wave 1 ---|-- wave 2 ---|-- wave 3 ---|-- more, as often as a fall takes
 //! ```
 
+mod call;
 mod preview;
 mod report;
 mod select;
 mod switches;
 
 use super::Engine;
-use super::learn::{FAILED_BEFORE_PPM, Learned};
+use super::learn::Learned;
 use crate::curtail::{CurtailReport, Told, WAVES_KEPT_MAX, Wave};
 use crate::event::AutomationMode;
-use crate::fleet::{Level, MachineId, MachineReport, TargetPhase};
-use crate::hands::{Hands, SwitchChange, SwitchId};
+use crate::fleet::{MachineId, MachineReport, TargetPhase};
+use crate::hands::{Hands, SwitchId};
 use crate::limits::CONTROL_STEP;
 use crate::plan::Change;
 use crate::reason::{Alarm, Narrowing, Rung};
-use crate::roster::Machine;
 use crate::site::{MeterKind, Ramp, Site};
 use crate::time::{Span, Time};
 use crate::units::Power;
-use select::Pick;
+pub(super) use call::Call;
 use serde::{Deserialize, Serialize};
 pub(super) use switches::SwitchState;
 
@@ -61,6 +61,9 @@ pub struct Obligation {
     pub baseline: Power,
     /// Import may be no higher than this.
     pub ceiling: Power,
+    /// Whether a meter measured import when it was asked, and how far it was above the machines'
+    /// own watts then: without the meter those prove nothing.
+    metered: Option<Power>,
     /// When it was first proven.
     pub proven_at: Option<Time>,
     /// Whether its report was written.
@@ -84,32 +87,6 @@ pub struct Obligation {
     over: u8,
     /// The last reading counted.
     read_at: Option<Time>,
-}
-
-/// What an obligation wants of one decision.
-#[derive(Debug, Clone)]
-pub(super) struct Call {
-    /// Who is to come down, in the order in which they are told.
-    picks: Vec<Pick>,
-    /// Switches that are to be opened for what machines cannot do in time.
-    switches: Vec<SwitchChange>,
-    /// The power told, at the meter.
-    aim: Power,
-    /// Nobody is told to come up.
-    shedding: bool,
-    text: String,
-}
-
-/// Of the machines that were told and have not shown it: what import will still do by itself.
-#[derive(Debug, Clone, Copy)]
-struct Unproven {
-    /// How far it is expected to fall.
-    falls: Power,
-    /// How far it will rise.
-    rises: Power,
-    /// How far all that was told for the obligation and has not failed is expected to bring it,
-    /// from where it was when it was asked.
-    promised: Power,
 }
 
 impl Obligation {
@@ -166,6 +143,8 @@ impl Engine {
     pub(super) fn curtail(&mut self, now: Time, (shed, by): (Power, Time), said: String) {
         let Some(site) = self.site.as_deref() else { return };
         let baseline = self.import_or_planned(site);
+        let own = self.machine_import().unwrap_or(baseline);
+        let metered = self.metered(now).map(|(power, _)| (power - own).max(Power::ZERO));
         let asked = shed.max(Power::ZERO);
         let held = self.obligation.as_ref().map_or(baseline, |o| o.ceiling);
         let ceiling = (baseline - asked).max(Power::ZERO).min(held);
@@ -177,6 +156,7 @@ impl Engine {
             by,
             baseline,
             ceiling,
+            metered,
             proven_at: None,
             reported: false,
             failure_ppm: self.learned.iter().map(Learned::failure_ppm).collect(),
@@ -205,6 +185,13 @@ impl Engine {
     fn import_or_planned(&self, site: &Site) -> Power {
         let planned = || site.overhead.meter(self.roster.planned() + self.roster.falling());
         self.measured_import().unwrap_or_else(planned)
+    }
+
+    /// Import to go by: with its meter lost, the machines' own watts and what they left out.
+    fn import_for(&self, site: &Site, o: &Obligation, now: Time) -> Power {
+        let import = self.import_or_planned(site);
+        let left_out = o.metered.filter(|_| self.metered(now).is_none());
+        import + left_out.unwrap_or(Power::ZERO)
     }
 
     /// The meter that measures import, as long as it is fresh.
@@ -267,6 +254,7 @@ impl Engine {
     fn follow(&self, o: &mut Obligation, now: Time) {
         let (import, at, needed) = match self.metered(now) {
             Some((power, at)) => (power, at, READINGS),
+            None if o.metered.is_some() => return,
             // The machines' own watts count as last measured, so one sum is proof.
             None => match self.measured_import().filter(|_| self.ready()) {
                 Some(power) => (power, now, 1),
@@ -303,168 +291,6 @@ impl Engine {
     fn pause(&self) -> Span {
         let fastest = self.learned.iter().map(Learned::down).min();
         fastest.unwrap_or(CONTROL_STEP).max(CONTROL_STEP).min(Span::minutes(1))
-    }
-
-    /// What the obligation wants now; `None` when there is none.
-    pub(super) fn call(&mut self, site: &Site, now: Time) -> Option<Call> {
-        let mut o = self.obligation.take()?;
-        let shedding = o.proven_at.is_none();
-        // What was proven once is taken back by several readings alone.
-        let above = shedding || o.over >= READINGS;
-        let hurry = !shedding && above && now.since(o.looked) >= self.pause();
-        let due = o.look.is_none_or(|t| now >= t) || hurry;
-        let unproven = self.unproven(site, &o, now, due);
-        let goal = site.overhead.machines(o.goal());
-        let import = site.overhead.machines(self.import_or_planned(site));
-        let gap = if now < o.first_look() && import > site.overhead.machines(o.ceiling) {
-            // In mid-fall a reading tells little; who has failed since is known at once.
-            site.overhead.machines(o.baseline) - goal - unproven.promised + unproven.rises
-        } else {
-            import - goal - unproven.falls + unproven.rises
-        };
-        let spare = if due { Power::ZERO } else { o.asked.scaled(SPARE_PPM) };
-        let acts = above && (shedding || due) && gap > spare;
-        let planned = self.roster.planned();
-        if due {
-            o.looked = now;
-            let pause = if above { self.pause() } else { HELD_EVERY };
-            o.look = Some(if shedding { o.next_look(now, pause) } else { now + pause });
-            // What is held may be filled up by what both the meter and the plan have room for,
-            // with something to spare: a meter is not exact.
-            let spare = o.asked.scaled(SPARE_PPM);
-            let room = (goal - import - unproven.rises).min(goal - planned) - spare;
-            let filled = !above && o.proven_at.is_some_and(|t| now.since(t) >= HELD_EVERY);
-            o.allowed = if filled && room > spare { planned + room } else { Power::ZERO };
-        }
-        let allowed = if above { planned } else { o.allowed.max(planned) };
-        let (by, failure_ppm) = (o.by, o.failure_ppm.clone());
-        let last = shedding && due && now >= o.last_look();
-        self.obligation = Some(o);
-        let picks = if acts { self.select(site, now, (by, gap), &failure_ppm) } else { Vec::new() };
-        let falls: Power = picks.iter().map(|p| p.planned).sum();
-        let aim = site.overhead.meter(allowed - falls);
-        let switches = if acts && last { self.escalate(now, gap, &picks) } else { Vec::new() };
-        let text = self.obligation_text(&picks);
-        Some(Call { picks, switches, aim, shedding: above, text })
-    }
-
-    fn obligation_text(&self, picks: &[Pick]) -> String {
-        let Some(o) = &self.obligation else { return String::new() };
-        let told = o.told.iter().flatten().count();
-        let more = if picks.is_empty() {
-            String::new()
-        } else {
-            format!(", {} more are to be told", picks.len())
-        };
-        let proof = match o.proven_at {
-            Some(t) => format!("proven at {t}"),
-            None => String::from("not proven yet"),
-        };
-        format!(
-            "{} down by {}, {}: at most {} at the meter, {proof}; {told} machines told{more}",
-            o.asked, o.by, o.said, o.ceiling,
-        )
-    }
-
-    /// What machines that were told and have not shown it will still do to what is measured.
-    ///
-    /// When a wave is `due`, a machine is taken to fall evenly over the time its kind takes, and
-    /// one whose time is up to stay where it is; in between, all of them are taken to obey in
-    /// the end, so that nobody is told for a reading that came too early.
-    fn unproven(&self, site: &Site, o: &Obligation, now: Time, due: bool) -> Unproven {
-        let seen_at = self.metered(now).map(|(_, at)| at);
-        let mut sum = Unproven { falls: Power::ZERO, rises: Power::ZERO, promised: Power::ZERO };
-        for (i, m) in self.roster.machines().iter().enumerate() {
-            let cohort = usize::from(m.cohort);
-            if !m.counted_on() || !select::proves(site, cohort) {
-                continue;
-            }
-            let told = o.told[i].as_ref().filter(|t| t.generation == m.generation);
-            if m.phase == TargetPhase::Confirmed {
-                // Proven by its own watts after the meter was read: the meter still has it.
-                let Some(t) = told else { continue };
-                let fell = t.before.minus_or_zero(t.due);
-                sum.promised += fell;
-                if seen_at.is_some() && t.proven_at > seen_at {
-                    sum.falls += fell;
-                }
-                continue;
-            }
-            let learned = &self.learned[cohort];
-            let share_ppm = 1_000_000 - failure_of(&o.failure_ppm, m);
-            if let Some(t) = told {
-                sum.promised += t.before.minus_or_zero(t.due).scaled(share_ppm);
-            }
-            let Some(watts) = m.watts else { continue };
-            let way = watts - learned.power(m.level);
-            if way <= Power::ZERO {
-                sum.rises += -way;
-                continue;
-            }
-            let obeys = way.scaled(share_ppm);
-            let at = told.map_or(o.since, |t| t.at);
-            let passed = seen_at.unwrap_or(now).since(at).0.max(0);
-            let takes = learned.down().0.max(1);
-            sum.falls += match (due, passed >= takes) {
-                (false, _) => obeys,
-                (true, true) => Power::ZERO,
-                (true, false) => {
-                    let left = i128::from(obeys.0) * i128::from(takes - passed);
-                    Power(crate::number::to_i64(crate::number::div_floor(left, takes.into())))
-                }
-            };
-        }
-        sum
-    }
-
-    /// What ramps leave to be told now. One who is told instead of one that failed falls too,
-    /// though the set point has come down for it before.
-    fn ramps_leave(&self, site: &Site, now: Time) -> Power {
-        let step = |r: Ramp| Ramp { power: r.within(CONTROL_STEP), per: CONTROL_STEP };
-        let ramps = [site.limits.ramp_down.map(step), site.limits.step];
-        let waves = self.obligation.as_ref().map_or(&[][..], |o| &o.waves);
-        let leaves = |r: Ramp| {
-            let recent = waves.iter().filter(|w| now.since(w.at) < r.per);
-            let told: Power = recent.map(|w| w.power).sum();
-            site.overhead.machines(r.power + site.overhead.fixed) - told
-        };
-        ramps.into_iter().flatten().map(leaves).min().unwrap_or(Power(i64::MAX))
-    }
-
-    /// The picks that may be told now: as far as the target has come down.
-    pub(super) fn told_now(
-        &self,
-        site: &Site,
-        call: &Call,
-        target: Power,
-        now: Time,
-    ) -> Vec<Change> {
-        let ramped = self.ramps_leave(site, now);
-        let down = self.roster.planned() - site.overhead.machines(target);
-        let whole = target <= call.aim && down <= ramped;
-        let mut left = down.min(ramped);
-        let mut changes = Vec::new();
-        for p in &call.picks {
-            if left <= Power::ZERO {
-                break;
-            }
-            // At the aim the last one may go a little beyond it; on a ramp none does.
-            if p.planned > left && !whole {
-                break;
-            }
-            left -= p.planned;
-            changes.push(p.change);
-        }
-        changes
-    }
-
-    /// Goes on looking for those whom a ramp has left no room yet.
-    pub(super) fn look_again(&mut self, now: Time, call: &Call, told: usize) {
-        if told < call.picks.len()
-            && let Some(o) = &mut self.obligation
-        {
-            o.look = o.look.map(|t| t.min(now));
-        }
     }
 
     /// Writes down who is about to be told to come down, with what they draw until then.
@@ -537,34 +363,6 @@ impl Engine {
     /// Whether plans reach machines in the mode in force.
     pub(super) fn acts(&self) -> bool {
         matches!(self.mode.0, AutomationMode::Auto | AutomationMode::Hold)
-    }
-}
-
-/// Share of commands to one machine that fail.
-fn failure_of(by_cohort: &[i64], m: &Machine) -> i64 {
-    let own = if m.failures > 0 { FAILED_BEFORE_PPM } else { 0 };
-    by_cohort[usize::from(m.cohort)].max(own)
-}
-
-impl Call {
-    /// What the machines may draw at most, at the meter, by what is told.
-    pub(super) fn ceiling(&self) -> (Power, &str) {
-        (self.aim, &self.text)
-    }
-
-    /// Switches that are to be opened.
-    pub(super) fn switches(self) -> Vec<SwitchChange> {
-        self.switches
-    }
-
-    /// Whether somebody is to be told.
-    pub(super) fn tells(&self) -> bool {
-        !self.picks.is_empty()
-    }
-
-    /// Whether a change may be made while power is on its way down.
-    pub(super) fn admits(&self, from: Level, to: Level) -> bool {
-        !self.shedding || to < from
     }
 }
 

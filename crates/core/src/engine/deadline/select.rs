@@ -1,6 +1,6 @@
 //! Who comes down: the fast first, then by worth, each told once and to its last level.
 
-use super::failure_of;
+use super::call::failure_of;
 use crate::choose::locked;
 use crate::curtail::{FAST_DOWN_MAX, RampClass};
 use crate::engine::units::NO_DRIVER;
