@@ -2,6 +2,7 @@
 
 use crate::curtail::RampClass;
 use crate::fleet::MachineId;
+use crate::site::Ramp;
 use serde::{Deserialize, Serialize};
 
 /// A switch's index in its site's list.
@@ -27,6 +28,8 @@ pub struct Hands {
     pub classes: Vec<Option<RampClass>>,
     /// Switches in file order; a [`SwitchId`] is an index into this.
     pub switches: Vec<SwitchSpec>,
+    /// Most power of machines that may be started within so long; `None` is no limit.
+    pub inrush: Option<Ramp>,
 }
 
 /// A switch that is to be opened or closed.

@@ -47,6 +47,8 @@ pub enum Rung {
     Dwell,
     /// Starts an hour and a day.
     Wear,
+    /// Power of machines that start at once.
+    Inrush,
 }
 
 impl Rung {
@@ -68,6 +70,7 @@ impl Rung {
             Self::PriceLoss => "price_loss",
             Self::Dwell => "dwell",
             Self::Wear => "wear",
+            Self::Inrush => "inrush",
         }
     }
 }

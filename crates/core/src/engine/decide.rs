@@ -322,6 +322,7 @@ impl Engine {
             }
         }
         self.fold_wear(site, stocks, now, fold);
+        self.fold_inrush(site, now, fold);
     }
 
     fn fold_wear(&self, site: &Site, stocks: &[Stock], now: Time, fold: &mut Fold) {
@@ -439,6 +440,7 @@ impl Engine {
     fn plan(&mut self, now: Time, changes: Vec<Change>) -> DispatchPlan {
         self.generation += 1;
         self.note_wave(now, &changes);
+        self.note_started(now, &changes);
         self.roster.tell(now, self.generation, &changes);
         self.carry_out(now, self.generation, &changes);
         DispatchPlan {

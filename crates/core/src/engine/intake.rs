@@ -230,5 +230,6 @@ impl Engine {
         self.setpoints.clear();
         self.decided_at = None;
         self.obligation_restarts(0, false);
+        self.started.iter_mut().for_each(|(at, _)| *at = (*at).min(now));
     }
 }

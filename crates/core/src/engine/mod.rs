@@ -6,6 +6,7 @@
 mod ahead;
 mod deadline;
 mod decide;
+mod inrush;
 mod intake;
 mod learn;
 mod outlook;
@@ -132,6 +133,8 @@ pub struct Engine {
     /// Switches told of, until the configuration they belong to comes.
     hands_next: Hands,
     switches: Vec<deadline::SwitchState>,
+    /// Power of machines started within the limit on inrush's window, and when.
+    started: VecDeque<(Time, Power)>,
     last: Option<Decision>,
 }
 

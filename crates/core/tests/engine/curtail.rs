@@ -230,7 +230,7 @@ fn switched() -> World {
     let spec =
         |name: &str, from, allowed| SwitchSpec { name: name.into(), feeds: feeds(from), allowed };
     let switches = vec![spec("a", 0, true), spec("b", 4, true), spec("c", 8, false)];
-    w.feed(Event::Hands(Hands { classes: vec![], switches }));
+    w.feed(Event::Hands(Hands { switches, ..Hands::default() }));
     let site = Box::new(w.site.clone());
     w.feed(Event::Configured(site));
     w
@@ -269,7 +269,7 @@ fn switches_are_opened_at_two_thirds_where_machines_are_not_enough() {
 fn a_class_set_by_hand_goes_before_the_file_s_times() {
     let mut w = at_full_power(two_classes());
     let classes = vec![Some(RampClass::Slow), Some(RampClass::Fast)];
-    w.feed(Event::Hands(Hands { classes, switches: vec![] }));
+    w.feed(Event::Hands(Hands { classes, ..Hands::default() }));
     let site = Box::new(w.site.clone());
     w.feed(Event::Configured(site));
     let p = w.engine.preview(Power(100_000), w.now + Span::minutes(30)).unwrap();
@@ -295,4 +295,31 @@ fn without_its_meter_nothing_is_proven_and_power_comes_down_all_the_same() {
     assert!(w.engine.curtailment().unwrap().proven_at.is_none());
     let alarms = w.engine.alarms();
     assert!(alarms.contains(&Alarm::DeadlineMissed) && alarms.contains(&Alarm::MeterLost(0)));
+}
+
+#[test]
+fn what_comes_back_starts_so_many_machines_at_a_time() {
+    let mut w = metered(100);
+    let inrush = Some(Ramp { power: Power(9_000), per: Span::seconds(2) });
+    w.feed(Event::Hands(Hands { inrush, ..Hands::default() }));
+    let site = Box::new(w.site.clone());
+    w.feed(Event::Configured(site));
+    let full = w.import();
+    curtail(&mut w, full.0 - 4_000, 30);
+    assert_eq!(w.awake(), 0);
+    w.run(Span::minutes(20));
+    w.operator(Act::Resume);
+    w.telemetry();
+    let mut awake = vec![w.awake()];
+    for _ in 0..80 {
+        w.price_again();
+        read_meter(&mut w);
+        w.run(Span::seconds(1));
+        awake.push(w.awake());
+    }
+    // Three of 2,764 W more at a time, whatever else happens in between.
+    assert!(awake.windows(2).all(|pair| pair[1] - pair[0] <= 3), "{awake:?}");
+    let at_most = |(second, n): (usize, &usize)| *n <= 3 * (second / 2 + 1);
+    assert!(awake.iter().enumerate().all(at_most), "{awake:?}");
+    assert_eq!(w.awake(), 100, "{awake:?}");
 }

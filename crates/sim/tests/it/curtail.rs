@@ -97,7 +97,7 @@ fn live(case: &Case) -> Lived {
     }
     spec.faults = case.faults;
     spec.spread = Spread::default();
-    let mut farm = Farm::new(&spec).unwrap();
+    let mut farm = Farm::new(&spec).expect("the farm's spec is whole");
     let shed = farm.meter(START).power.scaled(case.share_ppm);
     let act = Act::Curtail { shed, by: ASKED + case.within };
     let asked = Event::Operator(OperatorAct { actor: "desk".into(), reason: "test".into(), act });
@@ -107,7 +107,7 @@ fn live(case: &Case) -> Lived {
     let mut options = WorldOptions::new(START, case.seed);
     options.feeder = Some(Feeder { every: Span::seconds(1), noise_ppm: 2_000 });
     let site = site(case, &spec);
-    let mut world = World::new(site, farm, options, events).unwrap();
+    let mut world = World::new(site, farm, options, events).expect("site and farm are of one size");
     let (mut told, mut report) = (Vec::new(), None);
     world.advance(ASKED, &mut |_, _| {});
     let mut trace = vec![world.meter().power];
@@ -121,11 +121,11 @@ fn live(case: &Case) -> Lived {
         });
         trace.push(world.meter().power);
     }
-    let down = trace.iter().position(|p| *p <= ceiling);
-    let deadline = usize::try_from(case.within.as_seconds() * 4).unwrap();
+    let down = (0i64..).zip(&trace).find(|(_, p)| **p <= ceiling);
+    let deadline = (0i64..).zip(&trace).find(|(n, _)| n * 250 >= case.within.0 / 1_000_000);
     Lived {
-        down_after: down.map(|s| Span::millis(250 * i64::try_from(s).unwrap())),
-        at_deadline: trace[deadline],
+        down_after: down.map(|(n, _)| Span::millis(250 * n)),
+        at_deadline: *deadline.expect("it is watched beyond its deadline").1,
         ceiling,
         report: report.expect("a report at the end"),
         told,

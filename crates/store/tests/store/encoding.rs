@@ -118,8 +118,8 @@ fn curtailments_and_switches_keep_their_bytes() {
     let feeds = vec![MachineId(3), MachineId(70_000)];
     let switch = SwitchSpec { name: "pdu 1".into(), feeds, allowed: true };
     let classes = vec![None, Some(RampClass::Fast), Some(RampClass::Slow)];
-    let hands = Hands { classes, switches: vec![switch] };
-    insta::assert_snapshot!(check(Event::Hands(hands)), @"ac028080d0e2c6bfce972f0c030001000101010570647520310203f0a20401");
+    let hands = Hands { classes, switches: vec![switch], inrush: limits().ramp_up };
+    insta::assert_snapshot!(check(Event::Hands(hands)), @"ac028080d0e2c6bfce972f0c030001000101010570647520310203f0a204010180897a80e0ba84bf03");
     let seen = |closed| check(Event::Switch { switch: SwitchId(1), closed });
     insta::assert_snapshot!(seen(Some(false)), @"ac028080d0e2c6bfce972f0d010100");
     insta::assert_snapshot!(seen(None), @"ac028080d0e2c6bfce972f0d0100");

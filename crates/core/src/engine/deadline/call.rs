@@ -41,6 +41,10 @@ struct Unproven {
     promised: Power,
 }
 
+impl Unproven {
+    const NONE: Self = Self { falls: Power::ZERO, rises: Power::ZERO, promised: Power::ZERO };
+}
+
 impl Engine {
     /// What the obligation wants now; `None` when there is none.
     pub(in crate::engine) fn call(&mut self, site: &Site, now: Time) -> Option<Call> {
@@ -50,7 +54,8 @@ impl Engine {
         let above = shedding || o.over >= READINGS;
         let hurry = !shedding && above && now.since(o.looked) >= self.pause();
         let due = o.look.is_none_or(|t| now >= t) || hurry;
-        let unproven = self.unproven(site, &o, now, due);
+        let unproven =
+            if above || due { self.unproven(site, &o, now, due) } else { Unproven::NONE };
         let goal = site.overhead.machines(o.goal());
         let import = site.overhead.machines(self.import_for(site, &o, now));
         let gap = if now < o.first_look() && import > site.overhead.machines(o.ceiling) {
@@ -110,7 +115,7 @@ impl Engine {
     /// the end, so that nobody is told for a reading that came too early.
     fn unproven(&self, site: &Site, o: &Obligation, now: Time, due: bool) -> Unproven {
         let seen_at = self.metered(now).map(|(_, at)| at);
-        let mut sum = Unproven { falls: Power::ZERO, rises: Power::ZERO, promised: Power::ZERO };
+        let mut sum = Unproven::NONE;
         for (i, m) in self.roster.machines().iter().enumerate() {
             let cohort = usize::from(m.cohort);
             if !m.counted_on() || !select::proves(site, cohort) {
