@@ -20,6 +20,8 @@ pub struct World {
     pub liars: Vec<bool>,
     /// Those are heard of as on their way, and not as failed.
     pub silent_liars: bool,
+    /// Liars say nothing once they are told something.
+    pub mute: bool,
     /// How often a machine was told what it was told last.
     pub told_twice: usize,
     pub told: Vec<Option<Level>>,
@@ -43,6 +45,7 @@ impl World {
             phase: vec![TargetPhase::Confirmed; n],
             liars: vec![false; n],
             silent_liars: false,
+            mute: false,
             told_twice: 0,
             told: vec![None; n],
             log: Vec::new(),
@@ -78,7 +81,9 @@ impl World {
                 if self.liars[i] && self.silent_liars {
                     self.phase[i] = TargetPhase::Dispatched;
                 } else if self.liars[i] {
-                    self.phase[i] = TargetPhase::Drifted;
+                    let mute = self.mute;
+                    self.phase[i] =
+                        if mute { TargetPhase::Unavailable } else { TargetPhase::Drifted };
                 } else {
                     self.levels[i] = c.level;
                 }
@@ -97,6 +102,10 @@ impl World {
         self.site.cohorts[cohort].curve.at(self.levels[i]).power
     }
 
+    fn is_mute(&self, i: usize) -> bool {
+        self.mute && self.liars[i] && self.told[i].is_some()
+    }
+
     /// One batch that tells the truth about every machine that changed.
     pub fn telemetry(&mut self) -> Step {
         let n = self.levels.len();
@@ -106,8 +115,12 @@ impl World {
                 machine: MachineId(u32::try_from(i).unwrap()),
                 generation: self.generation[i],
                 phase: self.phase[i],
-                link: Link::Fresh,
-                answer: (self.generation[i] > 0).then_some(Answer::Accepted),
+                link: if self.is_mute(i) { Link::Silent } else { Link::Fresh },
+                answer: (self.generation[i] > 0).then_some(if self.is_mute(i) {
+                    Answer::TimedOut
+                } else {
+                    Answer::Accepted
+                }),
                 declared: None,
                 watts: Some(self.watts(i)),
                 measured_at: Some(self.now),

@@ -96,6 +96,8 @@ struct Hardship {
     liars: Vec<usize>,
     /// Liars are heard of as on their way.
     silent: bool,
+    /// They say nothing at all; what they draw is not known any more.
+    mute: bool,
     /// Import is metered; else the machines' own watts are all there is.
     metered: bool,
     ramp: Option<i64>,
@@ -105,13 +107,15 @@ struct Hardship {
 
 fn hardships() -> impl Strategy<Value = Hardship> {
     let shape = (5_000i64..100_000, 10i64..90, proptest::collection::vec(0usize..40, 0..10));
-    let site = (any::<bool>(), any::<bool>(), proptest::option::of(5_000i64..40_000));
+    let how = (any::<bool>(), any::<bool>());
+    let site = (how, any::<bool>(), proptest::option::of(5_000i64..40_000));
     (shape, site, proptest::option::of(1i64..60)).prop_map(
-        |((shed, within, liars), (silent, metered, ramp), restart)| Hardship {
+        |((shed, within, liars), ((silent, mute), metered, ramp), restart)| Hardship {
             shed,
             within,
             liars,
             silent,
+            mute: mute && !silent,
             metered,
             ramp,
             restart,
@@ -130,7 +134,7 @@ fn endure(h: &Hardship) -> Result<World, TestCaseError> {
     w.price(20);
     w.run(Span::minutes(20));
     h.liars.iter().for_each(|i| w.liars[*i] = true);
-    w.silent_liars = h.silent;
+    (w.silent_liars, w.mute) = (h.silent, h.mute);
     let by = w.now + Span::seconds(h.within);
     w.operator(Act::Curtail { shed: Power(h.shed), by });
     let ceiling = w.engine.obligation().unwrap().ceiling;
@@ -168,6 +172,10 @@ fn endure(h: &Hardship) -> Result<World, TestCaseError> {
         w.log[w.log.len().saturating_sub(6)..].join("\n")
     );
     prop_assert!(h.restart.is_some() || w.told_twice == 0, "told the same twice");
+    let r = w.engine.curtailment().unwrap();
+    let sum = r.measured.machines + r.open.machines + r.failed.machines;
+    prop_assert_eq!(r.told.machines, sum, "{:?}", r);
+    prop_assert!(r.waves.iter().map(|w| w.machines).sum::<u32>() >= sum);
     Ok(w)
 }
 
