@@ -100,6 +100,9 @@ impl Plant {
             self.write_outcome(stamped, step, !durable);
         }
         self.note_alarms(step, stamped.at);
+        if let Some(report) = &step.report {
+            self.state.curtailed = Some(report.clone());
+        }
         self.tables.take(&self.engine, stamped, step);
         if let Event::FeedRejected { error, .. } = &stamped.event {
             warn!("{error}");

@@ -49,6 +49,7 @@ fn empty() -> Status {
         feeds: Vec::new(),
         hold: None,
         stop: None,
+        curtailment: None,
         down_above: None,
         up_below: None,
         wish: None,
