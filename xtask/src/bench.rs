@@ -4,10 +4,10 @@
 //! output; a row names its anchor, and ratios come from one run. `step` counts instructions under
 //! callgrind instead, against `xtask/budgets.toml`, because wall time is noisy on shared machines:
 //! its example takes `CASE MACHINES`, prints the seconds of one step, and makes that step inside a
-//! function `measured` that is never inlined. `deadline`, `dispatch` and `prove` measure the running
-//! program against a simulated farm; goals that were missed make the task fail. `import` puts a year of
-//! prices into the store, beside pandas. `peers` runs other planners on the tasks of `horizon`,
-//! `oracle` a second solver on the programs that plans are held against.
+//! function `measured` that is never inlined. `deadline`, `dispatch` and `prove` measure the
+//! running program against a simulated farm; goals that were missed make the task fail. `import`
+//! puts a year of prices into the store, beside pandas. `peers` runs other planners on the tasks of
+//! `horizon`, `oracle` a second solver on the programs that plans are held against.
 //! `sweep` works off a thousand site-years. `capture` tries the policies on real prices; it has a
 //! table and options of its own.
 
