@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use crate::prices::five_minutes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
 
 fn wait_status(data: &Path, what: &str, test: impl Fn(&Value) -> bool) -> Value {
@@ -60,5 +60,44 @@ fn a_curtailment_is_previewed_sent_proven_explained_and_let_go() {
         let said = run(&[args, &["--data", path(&data)]].concat());
         assert_eq!(said.code, 3, "{}", said.err);
         assert!(said.err.contains(why), "{}", said.err);
+    }
+}
+
+#[test]
+fn a_curtailment_outlives_a_kill_and_is_proven_by_the_next_life() {
+    let folder = Folder::new("fleet-kill");
+    let small = SiteText { machines: 12, poll_watts: "1 min", ..SiteText::default() };
+    let site = folder.write("site.toml", small.text());
+    let prices = folder.write("lmp.csv", five_minutes(&[20.0; 140]));
+    let data = folder.data();
+    let args = ["run", path(&site), "--data", path(&data), "--replay", path(&prices)];
+    let args: Vec<&str> = args.into_iter().chain(["--simfarm", "--speed", "30"]).collect();
+    let daemon = Running::start(&folder, "daemon", &args);
+    let target = |s: &Value| s["target_w"].as_i64();
+    wait_status(&data, "full power", |s| s["ready"] == true && target(s) > Some(30_000));
+    let request = json!({
+        "do": "curtail", "shed_w": 20_000, "within_ms": 120_000, "reason": "storm",
+    });
+    let seq = ask(&data, &request).unwrap()["seq"].as_u64().unwrap();
+    daemon.kill();
+    // Its machines go with the process: those of the next one are awake.
+    let _daemon = Running::start(&folder, "again", &args);
+    let down = wait_status(&data, "the proof", |s| !s["curtailment"]["proven_at"].is_null());
+    let c = &down["curtailment"];
+    assert_eq!((&c["seq"], &c["active"]), (&seq.into(), &true.into()), "{down}");
+    assert!(c["import_w"].as_i64() <= c["ceiling_w"].as_i64(), "{c}");
+    assert!(c["said"].as_str().unwrap().contains("storm"), "{c}");
+    let replayed = run(&["replay", path(&data), "--format", "json"]).ok().json();
+    assert_eq!(replayed["identical"], true, "{replayed}");
+    // What cannot be meant is refused, and says how it is meant.
+    for (field, value, why) in [
+        ("shed_w", json!(0), "watts from 1"),
+        ("within_ms", json!(-5), "milliseconds from 1"),
+        ("by", json!("2030-01-01T00:00:00Z"), "either `within_ms` or `by`"),
+    ] {
+        let mut bad = request.clone();
+        bad[field] = value;
+        let reply = ask(&data, &bad).unwrap();
+        assert!(reply["error"].as_str().unwrap().contains(why), "{reply}");
     }
 }
