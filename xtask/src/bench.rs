@@ -4,14 +4,15 @@
 //! output; a row names its anchor, and ratios come from one run. `step` counts instructions under
 //! callgrind instead, against `xtask/budgets.toml`, because wall time is noisy on shared machines:
 //! its example takes `CASE MACHINES`, prints the seconds of one step, and makes that step inside a
-//! function `measured` that is never inlined. `dispatch` and `prove` measure the running program
-//! against a simulated farm; goals that were missed make the task fail. `import` puts a year of
-//! prices into the store, beside pandas. `peers` runs other planners on the tasks of `horizon`,
-//! `oracle` a second solver on the programs that plans are held against.
+//! function `measured` that is never inlined. `deadline`, `dispatch` and `prove` measure the
+//! running program against a simulated farm; goals that were missed make the task fail. `import`
+//! puts a year of prices into the store, beside pandas. `peers` runs other planners on the tasks of
+//! `horizon`, `oracle` a second solver on the programs that plans are held against.
 //! `sweep` works off a thousand site-years. `capture` tries the policies on real prices; it has a
 //! table and options of its own.
 
 pub mod capture;
+mod deadline;
 mod dispatch;
 mod farm;
 mod import;
@@ -31,9 +32,9 @@ use std::process::Command;
 use std::time::Duration;
 
 /// All benchmarks.
-pub const NAMES: [&str; 11] = [
-    "capture", "day", "dispatch", "horizon", "import", "journal", "oracle", "peers", "prove",
-    "step", "sweep",
+pub const NAMES: [&str; 12] = [
+    "capture", "day", "deadline", "dispatch", "horizon", "import", "journal", "oracle", "peers",
+    "prove", "step", "sweep",
 ];
 
 /// Longest time one benchmark may take.
@@ -60,6 +61,7 @@ pub fn task(args: &[&str]) -> Result<bool> {
         "day" => (example(&target, "headgate-sim", "day_bench")?, Vec::new()),
         "journal" => (example(&target, "headgate-store", "journal_bench")?, Vec::new()),
         "horizon" => (example(&target, "headgate-core", "horizon_bench")?, Vec::new()),
+        "deadline" => deadline::run(&target)?,
         "dispatch" => dispatch::run(&target, &Tools::find(&target))?,
         "import" => import::run(&target)?,
         "oracle" => oracle::run(&target)?,
@@ -208,8 +210,8 @@ mod tests {
         let error = task(&["nap"]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "`nap` is no benchmark; there are capture, day, dispatch, horizon, import, journal, \
-             oracle, peers, prove, step, sweep"
+            "`nap` is no benchmark; there are capture, day, deadline, dispatch, horizon, import, \
+             journal, oracle, peers, prove, step, sweep"
         );
     }
 }

@@ -3,6 +3,7 @@
 //! It is the whole plant, journal and wires included, and only the source of events is the
 //! bench's own. `cargo xtask bench` calls it and holds what it prints against other clients.
 
+mod curtail;
 mod dispatch;
 mod prove;
 
@@ -39,6 +40,18 @@ enum What {
         /// Folder of the journal; it must not exist yet.
         #[arg(long)]
         data: PathBuf,
+    },
+    /// From an order to the meter's proof by a deadline, on a farm in this process whose meter the
+    /// engine reads.
+    Curtail {
+        /// The site's configuration; loopback addresses only.
+        site: PathBuf,
+        /// Folder of the journal; it must not exist yet.
+        #[arg(long)]
+        data: PathBuf,
+        /// 5 % say nothing, 3 % lie and 2 % are gone from just before the order on.
+        #[arg(long)]
+        faulty: bool,
     },
     /// From a hold to the meter's proof, on a farm in this process.
     Prove {
@@ -77,6 +90,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let document = runtime.block_on(async {
         match &args.what {
             What::Dispatch { site, port, data } => dispatch::run(site, *port, data).await,
+            What::Curtail { site, data, faulty } => curtail::run(site, data, *faulty).await,
             What::Prove { site, data, mute, late } => prove::run(site, data, *mute, *late).await,
         }
     })?;

@@ -1,7 +1,9 @@
 //! The command line: a contract that scripts depend on.
 
+mod fleet;
 mod planning;
 
+pub use fleet::{CurtailArgs, FleetCommand};
 pub use planning::{BacktestArgs, KnownArg, PlanArgs, PolicyArg, SweepArgs, TrainArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -48,6 +50,9 @@ pub enum Command {
     Release(ReasonArgs),
     /// Takes everything down at once, past every ramp, until released.
     Stop(ReasonArgs),
+    /// Acts on the fleet: power down by a deadline, and back.
+    #[command(subcommand)]
+    Fleet(FleetCommand),
     /// Steps the engine through a journal again and says whether its decisions are the same.
     Replay(ReplayArgs),
     /// Settles a span: what each interval came to, line by line, from a meter and posted prices.

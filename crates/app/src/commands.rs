@@ -46,7 +46,7 @@ pub fn print_json(value: &Value, format: Format) -> anyhow::Result<()> {
 }
 
 /// One line a key, for people or as CSV.
-fn print_flat(value: &Value, format: Format) {
+pub fn print_flat(value: &Value, format: Format) {
     for (key, v) in value.as_object().into_iter().flatten() {
         match format {
             Format::Csv => println!("{key},{v}"),
@@ -113,7 +113,9 @@ fn told(reply: Reply, what: &str) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Reply::Refused { error } => anyhow::bail!("{error}"),
-        Reply::Status(_) => anyhow::bail!("the daemon answered something else than was asked"),
+        Reply::Status(_) | Reply::Preview(_) => {
+            anyhow::bail!("the daemon answered something else than was asked")
+        }
     }
 }
 

@@ -11,6 +11,8 @@ mod demo;
 mod doors;
 mod explain;
 mod farm;
+mod fleet;
+mod kept;
 mod model;
 mod parquet;
 mod plan;
@@ -65,6 +67,7 @@ fn dispatch(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Hold(args) => commands::hold(args),
         Command::Release(args) => commands::release(args),
         Command::Stop(args) => commands::stop(args),
+        Command::Fleet(command) => fleet::run(command),
         Command::Replay(args) => commands::replay(args),
         Command::Settle(args) => settle::run(args),
         Command::Sweep(args) => sweep::run(args),

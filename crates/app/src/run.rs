@@ -96,7 +96,8 @@ async fn live(args: &RunArgs, loaded: &Loaded, folder: PathBuf, stop: &Stop) -> 
     let script = values::script(loaded, clock.now(), values::Fetching::Later)?;
     let source = Source { prices: Prices::Live, script: script.into(), ends_at: None };
     let models = models(loaded)?;
-    let setup = Setup { site: &site, units: &loaded.units, models: &models };
+    let (units, drivers) = (&loaded.units, &loaded.drivers);
+    let setup = Setup { site: &site, units, models: &models, drivers };
     let (mut plant, doors) = start::plant(&folder, setup, clock, source, None, stop.signal())?;
     let market = Market::load(&site.market.name)?;
     plant.feed_board = plant::follow(loaded, &site, &market, &folder, &doors.feeds)?;
@@ -149,7 +150,8 @@ async fn replay(
     prices.skip_until(begin);
     let source = Source { prices, script, ends_at: Some(end) };
     let models = models(&loaded)?;
-    let setup = Setup { site: &site, units: &loaded.units, models: &models };
+    let (units, drivers) = (&loaded.units, &loaded.drivers);
+    let setup = Setup { site: &site, units, models: &models, drivers };
     let (mut plant, doors) =
         start::plant_on(found, &folder, setup, clock, source, None, stop.signal())?;
     plant.may_command = crate::farm::all_loopback(&site);
@@ -225,6 +227,7 @@ fn summary(args: &RunArgs, plant: &Plant) -> anyhow::Result<()> {
         "acked": c.acked,
         "refused": c.refused,
         "timed_out": c.timed_out,
+        "unconfirmed": c.unconfirmed,
         "confirmed": c.confirmed,
         "drifted": c.drifted,
         "unavailable": c.unavailable,

@@ -1,6 +1,7 @@
 //! Putting a running site together: recovery, drivers on their wires, the loop, and its doors.
 
 use crate::clock::Clock;
+use crate::config::LiveDriver;
 use crate::doors::{self, Beat, ControlListener, Token};
 use crate::plant::{self, DriverSlot, FeedMessage, Observer, Parts, Plant, Prices};
 use crate::status::Desk;
@@ -11,6 +12,7 @@ use headgate_core::fleet::DriverId;
 use headgate_core::horizon::unit::UnitSpec;
 use headgate_core::site::Site;
 use headgate_core::time::Time;
+use headgate_drivers::family::{self, DriverOptions};
 use headgate_drivers::fleet::{FleetDriver, Options};
 use headgate_drivers::shell::{Wire, addresses};
 use headgate_store::{DataLock, Writer};
@@ -31,11 +33,13 @@ pub struct Setup<'a> {
     pub units: &'a [UnitSpec],
     /// What its cohorts look ahead with.
     pub models: &'a [CohortModel],
+    /// What goes beside its drivers, in their order.
+    pub drivers: &'a [LiveDriver],
 }
 
 impl<'a> From<&'a Site> for Setup<'a> {
     fn from(site: &'a Site) -> Self {
-        Self { site, units: &[], models: &[] }
+        Self { site, units: &[], models: &[], drivers: &[] }
     }
 }
 
@@ -129,16 +133,24 @@ pub fn plant_on(
     observer: Option<Observer>,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<(Plant, Doors)> {
-    let Setup { site, units, models } = setup;
+    let Setup { site, units, models, drivers: beside } = setup;
     let known: Arc<[SocketAddr]> = addresses(site)?.into();
     let mut drivers = Vec::new();
     // Units have no driver; theirs is the last.
     let commanded = site.drivers.iter().filter(|d| d.kind != NO_DRIVER).count();
     for i in 0..commanded {
         let id = DriverId(u16::try_from(i)?);
-        let driver = FleetDriver::new(id, site, Options::default())?;
+        let spec = &site.drivers[i];
+        let options = match beside.get(i) {
+            Some(live) => crate::kept::driver(live)
+                .with_context(|| format!("failed to start driver {}", spec.name))?,
+            None => DriverOptions::default(),
+        };
+        let driver = FleetDriver::with(id, site, Options::default(), &options)?;
         let (tx, results) = mpsc::channel(plant::WIRE_QUEUE_MAX);
-        drivers.push(DriverSlot::new(driver, Wire::new(Arc::clone(&known), tx), results));
+        let aux_port = options.aux_port.or_else(|| family::default_aux_port(&spec.kind));
+        let wire = Wire::new(Arc::clone(&known), tx).with_aux_port(aux_port);
+        drivers.push(DriverSlot::new(driver, wire, results));
     }
     let epoch = found.engine.epoch() + 1;
     let same = found.engine.site() == Some(site)

@@ -1,7 +1,10 @@
 //! What the outside may see of a running site: one value, made after each step, read by the
 //! screen, the control socket, the HTTP door and the metrics.
 
+use crate::fleet::view::{CurtailView, PreviewView};
 use headgate_core::event::OperatorAct;
+use headgate_core::time::Time;
+use headgate_core::units::Power;
 pub use headgate_drivers::Counts as CommandCounts;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -43,6 +46,9 @@ pub struct Status {
     pub feeds: Vec<FeedView>,
     pub hold: Option<String>,
     pub stop: Option<String>,
+    /// The curtailment in force, or the last one.
+    #[serde(default)]
+    pub curtailment: Option<CurtailView>,
     /// Market price above which power would go down.
     pub down_above: Option<f64>,
     /// Market price below which power would go up.
@@ -147,9 +153,19 @@ pub struct ActRequest {
     pub done: oneshot::Sender<Result<u64, String>>,
 }
 
-/// The two ways into a running site: look, and act.
+/// A question on its way to the engine: what a curtailment would do.
+#[derive(Debug)]
+pub struct PreviewRequest {
+    pub shed: Power,
+    pub by: Time,
+    /// `None` before the site is known.
+    pub done: oneshot::Sender<Option<PreviewView>>,
+}
+
+/// The ways into a running site: look, act, and ask what an act would do.
 #[derive(Debug, Clone)]
 pub struct Desk {
     pub status: watch::Receiver<Arc<Status>>,
     pub acts: mpsc::Sender<ActRequest>,
+    pub previews: mpsc::Sender<PreviewRequest>,
 }

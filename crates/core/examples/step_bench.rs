@@ -2,13 +2,14 @@
 //!
 //! Cases: `idle` (also `quiet`) is a tick in which nothing changed since the start, `after` the
 //! same an hour after every machine was switched, `all` (also `everything`) a price at which
-//! every machine changes, `batch` a telemetry batch in which every machine reports. The step is
+//! every machine changes, `batch` a telemetry batch in which every machine reports, `curtail` an
+//! order that brings most of the power down by a deadline, `held` a tick while it is. The step is
 //! made inside `measured`, which is never inlined, so that callgrind can count it alone. Prints
 //! the seconds of one step, and with `--repeat` a JSON line about all of them.
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "a bench measures time")]
 
 use headgate_core::engine::{Engine, Step};
-use headgate_core::event::{Event, FeedId, Stamped};
+use headgate_core::event::{Act, Event, FeedId, OperatorAct, Stamped};
 use headgate_core::fleet::{
     CohortId, CohortSum, DriverId, Level, Link, MachineReport, OperatingPoint, PowerCurve,
     TargetPhase, TelemetryBatch,
@@ -31,6 +32,8 @@ enum Case {
     After,
     All,
     Batch,
+    Curtail,
+    Held,
 }
 
 /// An engine with what it is told.
@@ -125,6 +128,13 @@ fn prepare(site: &Site, case: Case) -> Bench {
     b.feed(b.price(20));
     b.feed(b.batch(site, top));
     b.feed(Event::Tick);
+    if case == Case::Held {
+        b.now += Span::seconds(1);
+        b.feed(curtail(&b));
+        b.feed(b.batch(site, Level::SLEEP));
+        b.now += Span::seconds(1);
+        b.feed(Event::Tick);
+    }
     if case == Case::After {
         b.feed(b.price(9000));
         b.feed(b.batch(site, Level::SLEEP));
@@ -150,13 +160,24 @@ fn main() {
             ("after", _) => case = Case::After,
             ("all" | "everything", _) => case = Case::All,
             ("batch", _) => case = Case::Batch,
+            ("curtail", _) => case = Case::Curtail,
+            ("held", _) => case = Case::Held,
             (other, _) => {
-                eprintln!("unknown word {other:?}: give idle, after, all, batch or a number");
+                eprintln!(
+                    "unknown word {other:?}: give idle, after, all, batch, curtail, held or a number"
+                );
                 std::process::exit(2);
             }
         }
     }
     run(&big_site(machines), case, repeat);
+}
+
+/// Two thirds of what is drawn are to be down in half a minute.
+fn curtail(b: &Bench) -> Event {
+    let drawn = b.engine.measured_import().expect("every machine has reported");
+    let act = Act::Curtail { shed: drawn.scaled(666_667), by: b.now + Span::seconds(30) };
+    Event::Operator(OperatorAct { actor: "bench".into(), reason: String::new(), act })
 }
 
 /// The one step that is timed and counted.
@@ -172,7 +193,7 @@ fn run(site: &Site, case: Case, repeat: Option<u32>) {
     let mut changes = 0;
     for _ in 0..repeat.unwrap_or(1).max(1) {
         let event = match case {
-            Case::Idle | Case::After => {
+            Case::Idle | Case::After | Case::Held => {
                 bench.now += Span::millis(1);
                 Event::Tick
             }
@@ -180,6 +201,11 @@ fn run(site: &Site, case: Case, repeat: Option<u32>) {
                 bench = prepared.clone();
                 bench.now += Span::seconds(1);
                 bench.price(9000)
+            }
+            Case::Curtail => {
+                bench = prepared.clone();
+                bench.now += Span::seconds(1);
+                curtail(&bench)
             }
             Case::Batch => {
                 bench.now += Span::millis(1);

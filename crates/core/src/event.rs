@@ -4,6 +4,7 @@
 //! `tests` holds their encoding as a golden file so that an old journal stays readable.
 
 use crate::fleet::{CohortId, TelemetryBatch};
+use crate::hands::{Hands, SwitchId};
 use crate::horizon::model::Model;
 use crate::horizon::unit::UnitSpec;
 use crate::market::{PriceKind, PriceRow};
@@ -84,6 +85,15 @@ pub enum Event {
     /// The trained models of the configuration that comes next, whole: what they were is in the
     /// journal, whatever becomes of their files.
     Models(Vec<CohortModel>),
+    /// The switches and ramp classes of the configuration that comes next.
+    Hands(Hands),
+    /// A switch was read.
+    Switch {
+        /// Which.
+        switch: SwitchId,
+        /// Whether it is closed; `None` when it answered and could not tell.
+        closed: Option<bool>,
+    },
 }
 
 impl Event {
@@ -147,6 +157,15 @@ pub enum Act {
     Stop,
     /// Automation on or off.
     Mode(AutomationMode),
+    /// So much power down by a moment, proven, and held down until [`Act::Resume`].
+    Curtail {
+        /// How much, at the meter, from what is imported now.
+        shed: Power,
+        /// By when.
+        by: Time,
+    },
+    /// Lets power come back after a curtailment, by the site's ramps.
+    Resume,
 }
 
 /// How much of its own mind the program may act on.

@@ -6,9 +6,11 @@
 
 pub mod bounds;
 pub mod choose;
+pub mod curtail;
 pub mod engine;
 pub mod event;
 pub mod fleet;
+pub mod hands;
 pub mod horizon;
 pub mod ledger;
 pub mod limits;

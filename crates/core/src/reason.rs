@@ -47,6 +47,8 @@ pub enum Rung {
     Dwell,
     /// Starts an hour and a day.
     Wear,
+    /// Power of machines that start at once.
+    Inrush,
 }
 
 impl Rung {
@@ -68,6 +70,7 @@ impl Rung {
             Self::PriceLoss => "price_loss",
             Self::Dwell => "dwell",
             Self::Wear => "wear",
+            Self::Inrush => "inrush",
         }
     }
 }
@@ -161,6 +164,10 @@ pub enum Alarm {
     NotObeying,
     /// The hash price is older than allowed.
     ValueStale,
+    /// A curtailment was not proven by its deadline.
+    DeadlineMissed,
+    /// A switch was told and has not done it.
+    SwitchFailed(u16),
 }
 
 /// An alarm's change of state.

@@ -46,6 +46,17 @@ pub struct Machine {
     pub lost_until: Time,
 }
 
+/// What was known of a machine before it was reported on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Before {
+    /// How far its target had come.
+    pub phase: TargetPhase,
+    /// Generation of its target.
+    pub generation: u64,
+    /// Its power as measured before.
+    pub watts: Option<Power>,
+}
+
 /// Sums over one cohort.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
@@ -214,9 +225,10 @@ impl Roster {
         self.tallies.iter().map(|t| t.falling).sum()
     }
 
-    /// Takes in what a driver says of one machine.
-    pub fn report(&mut self, now: Time, report: &MachineReport) {
-        let Some(before) = self.machines.get(report.machine.index()).copied() else { return };
+    /// Takes in what a driver says of one machine, and gives back what was known of it before;
+    /// `None` when there is no such machine.
+    pub fn report(&mut self, now: Time, report: &MachineReport) -> Option<Before> {
+        let before = self.machines.get(report.machine.index()).copied()?;
         let nominal = &self.nominal[usize::from(before.cohort)];
         let inferred = infer(nominal, report);
         let failed = before.generation == report.generation && is_failure(report.phase);
@@ -254,6 +266,8 @@ impl Roster {
         if failed && !is_failure(before.phase) {
             self.cooling.insert((self.machines[report.machine.index()].lost_until, report.machine));
         }
+        let Machine { phase, generation, watts, .. } = before;
+        Some(Before { phase, generation, watts })
     }
 
     /// Counts again on machines that have cooled off and answer, at the level they show.

@@ -7,8 +7,10 @@
 mod repair;
 
 use crate::REPLY_BYTES_MAX;
+use headgate_core::units::Power;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
+use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -19,6 +21,8 @@ pub const ROWS_MAX: usize = 256;
 pub const WORDS_MAX: usize = 120;
 /// Characters shown of something that is no reply at all.
 const START_SHOWN_MAX: usize = 40;
+/// Power above which a reading of one machine is not believed.
+pub const WATTS_MAX: i64 = 1_000_000;
 /// Largest number a machine may say; every quantity of one machine lies far below it.
 const NUMBER_MAX: f64 = 1e15;
 
@@ -160,11 +164,15 @@ fn quote(text: &str, out: &mut Vec<u8>) {
 /// # Errors
 /// [`ReplyError`] says what came instead of a reply.
 pub fn parse<S: Section>(bytes: &[u8]) -> Result<Reply<S>, ReplyError> {
+    read_json(bytes)
+}
+
+fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ReplyError> {
     if bytes.len() > REPLY_BYTES_MAX {
         return Err(ReplyError::TooLong { bytes: bytes.len() });
     }
     let bytes = trim(bytes);
-    let source = match serde_json::from_slice::<Reply<S>>(bytes) {
+    let source = match serde_json::from_slice::<T>(bytes) {
         Ok(reply) => return Ok(reply),
         Err(source) => source,
     };
@@ -179,7 +187,7 @@ pub fn parse<S: Section>(bytes: &[u8]) -> Result<Reply<S>, ReplyError> {
     }
     let mended = repair::repair(bytes);
     let malformed = |_| ReplyError::Malformed { start: start(bytes), source };
-    serde_json::from_str::<Reply<S>>(&mended).map_err(malformed)
+    serde_json::from_str::<T>(&mended).map_err(malformed)
 }
 
 /// Reads a reply whose machine must have done what was asked.
@@ -192,6 +200,32 @@ pub fn parse_done<S: Section>(bytes: &[u8]) -> Result<Vec<S>, ReplyError> {
         return Ok(reply.rows);
     }
     Err(ReplyError::Said { code: reply.status.code, msg: reply.status.msg })
+}
+
+/// Reads a reply of any shape, mended where it has to be.
+///
+/// # Errors
+/// [`ReplyError`] says what came instead of a reply.
+pub fn read_value(bytes: &[u8]) -> Result<Value, ReplyError> {
+    read_json(bytes)
+}
+
+/// Reads a number told as a number or as text, rounded to the nearest; anything else is missing.
+#[must_use]
+pub fn number_of(value: &Value) -> Option<i64> {
+    number(value.clone()).ok().flatten()
+}
+
+/// Reads a power, where it is believable.
+#[must_use]
+pub fn power_of(value: &Value) -> Option<Power> {
+    number_of(value).filter(|w| (0..=WATTS_MAX).contains(w)).map(Power)
+}
+
+/// Reads text, bounded; anything else is empty.
+#[must_use]
+pub fn text_of(value: &Value) -> String {
+    words(value.as_str().unwrap_or_default(), WORDS_MAX)
 }
 
 fn trim(mut bytes: &[u8]) -> &[u8] {

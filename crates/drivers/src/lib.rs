@@ -5,10 +5,23 @@
 //! opens a socket and never reads a clock, so the simulator runs the very same code; `shell`
 //! is the thin tokio part that carries the bytes.
 
+pub mod antminer;
+pub mod avalon;
+pub mod braiins;
 pub mod cgminer;
+pub mod digest;
+pub mod family;
 pub mod fleet;
+pub mod frame;
+#[doc(hidden)]
+pub mod fuzz;
+pub mod http;
 pub mod luxos;
+pub mod secret;
 pub mod shell;
+pub mod whatsminer;
+
+pub use frame::Framing;
 
 use headgate_core::fleet::{MachineId, TelemetryBatch};
 use headgate_core::plan::DispatchPlan;
@@ -18,17 +31,39 @@ use headgate_core::time::{Span, Time};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
-/// One request: one connection, one write, one reply up to its NUL or end of stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Which of a machine's ports a request goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// The one of its address.
+    Main,
+    /// The driver's second one, at the same host.
+    Aux,
+}
+
+/// One request: one connection, one write, one reply as its framing says.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// Names it.
     pub id: RequestId,
     /// Whom it is for.
     pub machine: MachineId,
+    /// Which of its ports it goes to.
+    pub port: Port,
+    /// How the reply ends.
+    pub framing: Framing,
     /// What to write, in one write.
     pub bytes: Vec<u8>,
     /// Wall time it may take, connecting included.
     pub budget: Span,
+}
+
+impl std::fmt::Debug for Request {
+    // A request may carry a password or what could be used like one.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { id, machine, port, framing, bytes, .. } = self;
+        let length = bytes.len();
+        write!(f, "Request({id:?} to {machine:?} {port:?}, {framing:?}, {length} bytes)")
+    }
 }
 
 /// Why a request brought no reply.
@@ -40,6 +75,9 @@ pub enum Failure {
     Reset,
     /// The budget was used up.
     Timeout,
+    /// This side could not even try: it is out of descriptors or ports. It says nothing of the
+    /// machine.
+    Local,
     /// The reply was longer than [`REPLY_BYTES_MAX`].
     TooLong,
 }
@@ -56,7 +94,7 @@ pub enum Input<'a> {
     Reply {
         /// Which.
         request: RequestId,
-        /// The whole reply without its NUL.
+        /// The whole reply without its framing.
         bytes: &'a [u8],
     },
     /// A request was not answered.
@@ -86,7 +124,8 @@ pub struct Output {
 }
 
 /// Machine commands since the start, by how they ended. At rest
-/// `commands = acked + refused + timed_out = confirmed + drifted + unavailable + superseded`.
+/// `commands = acked + refused + timed_out + unconfirmed` and also
+/// `commands = confirmed + drifted + unavailable + superseded`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Counts {
     /// Commands put on the wire.
@@ -97,6 +136,9 @@ pub struct Counts {
     pub refused: u64,
     /// Not answered.
     pub timed_out: u64,
+    /// Sent where no answer is to be awaited: only watts say what became of it.
+    #[serde(default)]
+    pub unconfirmed: u64,
     /// Proven by watts.
     pub confirmed: u64,
     /// Answered yes, watts say no.
@@ -115,6 +157,7 @@ impl std::ops::AddAssign for Counts {
         self.acked += more.acked;
         self.refused += more.refused;
         self.timed_out += more.timed_out;
+        self.unconfirmed += more.unconfirmed;
         self.confirmed += more.confirmed;
         self.drifted += more.drifted;
         self.unavailable += more.unavailable;

@@ -4,12 +4,99 @@
 
 mod conversation;
 
-pub use conversation::{Conversation, Goal, Turn};
+pub use conversation::Conversation;
 
-use crate::cgminer::{self, NoSection, ReplyError, Section, number, request};
+use crate::Framing;
+use crate::cgminer::{self, NoSection, ReplyError, Section, WATTS_MAX, number, request};
+use crate::family::{
+    Ask, Can, Chain, Family, Identity, Keep, RampClass, Reading, Rival, Setting, Step, Talk, Want,
+    Watts,
+};
 use headgate_core::fleet::Declared;
 use headgate_core::units::Power;
 use serde::de::{Deserialize, Deserializer};
+
+/// Kind of these machines in a configuration.
+pub const KIND: &str = "luxos";
+/// The firmware's own manager of power by temperature.
+const ATM: Rival = Rival::Manager("the firmware's thermal manager (ATM)");
+
+/// All machines that run LuxOS.
+#[derive(Debug, Clone, Copy)]
+pub struct Luxos;
+
+impl Family for Luxos {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn can(&self) -> Can {
+        Can { sleep: true, trim: true, keeps_power: true, class: RampClass::Fast }
+    }
+
+    fn begin(&self, want: Want, keep: Option<Keep>) -> Box<dyn Talk> {
+        match want {
+            Want::Watts => Chain::talk(WATTS),
+            Want::Mode => Chain::talk(MODE),
+            Want::Identify => Chain::talk(IDENTITY),
+            Want::Do(goal) => {
+                let session = match keep {
+                    Some(Keep::Session(session)) => Some(session),
+                    _ => None,
+                };
+                Box::new(Conversation::new(goal, session))
+            }
+        }
+    }
+
+    fn give_back(&self, keep: &Keep) -> Option<Ask> {
+        match keep {
+            Keep::Session(session) => Some(ask(logoff(session))),
+            _ => None,
+        }
+    }
+}
+
+const WATTS: &[Step] = &[(|| ask(power()), read_watts)];
+const MODE: &[Step] = &[(|| ask(config()), read_mode)];
+const IDENTITY: &[Step] = &[(|| ask(version()), read_identity)];
+
+/// A request of this API.
+fn ask(bytes: Vec<u8>) -> Ask {
+    Ask::new(Framing::NulOrEof, bytes)
+}
+
+fn read_watts(reply: &[u8], reading: &mut Reading) -> Result<(), String> {
+    reading.watts = Some(parse_power(reply).map_err(|e| e.to_string())?);
+    Ok(())
+}
+
+fn read_mode(reply: &[u8], reading: &mut Reading) -> Result<(), String> {
+    let config = parse_config(reply).map_err(|e| e.to_string())?;
+    reading.setting = config.profile.as_deref().map(|name| {
+        let watts = name.strip_suffix(['W', 'w']).and_then(|w| w.parse::<i64>().ok());
+        match watts {
+            Some(watts) => Setting::Power(Power(watts)),
+            None if name.eq_ignore_ascii_case("default") => Setting::Default,
+            None => Setting::Other,
+        }
+    });
+    reading.rival = config.atm.map(|on| on.then_some(ATM));
+    reading.declared = config.declared;
+    Ok(())
+}
+
+fn read_identity(reply: &[u8], reading: &mut Reading) -> Result<(), String> {
+    let version = parse_version(reply).map_err(|e| e.to_string())?;
+    let identity = Identity {
+        make: "Antminer".into(),
+        model: version.model,
+        firmware: format!("LuxOS {}", version.firmware),
+        rated: None,
+    };
+    reading.identity = Some(Box::new(identity));
+    Ok(())
+}
 
 /// `logon`: a session was created.
 pub const SESSION_CREATED: i64 = 316;
@@ -23,8 +110,6 @@ pub const CURTAIL_SENT: i64 = 335;
 pub const SESSION_TAKEN: i64 = 402;
 /// Longest session id taken in; real ones have eight characters.
 pub const SESSION_BYTES_MAX: usize = 64;
-/// Power above which a reading of one machine is not believed.
-pub const WATTS_MAX: i64 = 1_000_000;
 
 /// A session's id, fit to stand in a comma-joined parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,15 +199,6 @@ pub fn version() -> Vec<u8> {
     request("version", None)
 }
 
-/// A reading of a machine's power.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Watts {
-    /// Power drawn.
-    pub power: Power,
-    /// Whether the PSU measured it; else the firmware estimated it.
-    pub psu: bool,
-}
-
 /// The machine's own word on its mode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -132,6 +208,8 @@ pub struct Config {
     pub profile: Option<String>,
     /// State of the whole machine in its own words.
     pub system_status: Option<String>,
+    /// Whether the firmware's thermal manager may move the profile by itself.
+    pub atm: Option<bool>,
 }
 
 /// One profile a machine can run.
@@ -186,6 +264,8 @@ struct ConfigRow {
     profile: Option<String>,
     #[serde(rename = "SystemStatus", default, deserialize_with = "text")]
     system_status: Option<String>,
+    #[serde(rename = "IsAtmEnabled", default, deserialize_with = "flag")]
+    atm: Option<bool>,
 }
 impl Section for ConfigRow {
     const NAME: &'static str = "CONFIG";
@@ -290,7 +370,8 @@ pub fn parse_config(bytes: &[u8]) -> Result<Config, ReplyError> {
     // A machine without its supply cannot work, whatever it calls its mode.
     let asleep = if row.supply_on == Some(false) { Some(true) } else { asleep };
     let declared = asleep.map(|a| if a { Declared::Asleep } else { Declared::Awake });
-    Ok(Config { declared, profile: row.profile, system_status: row.system_status })
+    let (profile, system_status) = (row.profile, row.system_status);
+    Ok(Config { declared, profile, system_status, atm: row.atm })
 }
 
 /// Reads the reply to `profiles`; profiles without a name or a power are passed over.

@@ -1,8 +1,9 @@
-//! The thin part that touches sockets: one connection a request, one write, one reply up to its
-//! NUL or the end of the stream, and the connection is closed at once. Nothing is ever held open:
+//! The thin part that touches sockets: one connection a request, one write, one reply up to where
+//! its framing ends it, and the connection is closed at once. Nothing is ever held open:
 //! one idle connection blocks every other client of a machine.
 
-use crate::{Failure, REPLY_BYTES_MAX, Request, RequestId};
+use crate::frame::{Framer, Framing};
+use crate::{Failure, Port, Request, RequestId};
 use headgate_core::fleet::MachineId;
 use headgate_core::site::Site;
 use headgate_core::time::Span;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 /// Space a reply starts out with; most fit.
 const REPLY_BYTES_USUAL: usize = 1024;
@@ -26,7 +27,7 @@ const SWEEP_MIN: usize = 1024;
 pub struct WireResult {
     /// Which request.
     pub request: RequestId,
-    /// The reply without its NUL, or why there is none.
+    /// The reply without its framing, or why there is none.
     pub result: Result<Vec<u8>, Failure>,
 }
 
@@ -87,10 +88,13 @@ const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0
 #[derive(Debug)]
 pub struct Wire {
     addresses: Arc<[SocketAddr]>,
+    aux_port: Option<u16>,
     results: mpsc::Sender<WireResult>,
     /// Requests that may have to be abandoned; ended ones are swept out now and then.
-    live: HashMap<RequestId, AbortHandle>,
+    live: HashMap<RequestId, (MachineId, JoinHandle<()>)>,
     sweep_at: usize,
+    /// Abandoned requests whose connections may not be closed yet.
+    closing: HashMap<MachineId, JoinHandle<()>>,
 }
 
 impl Wire {
@@ -98,35 +102,58 @@ impl Wire {
     /// whose result finds it full waits there without holding its connection.
     #[must_use]
     pub fn new(addresses: Arc<[SocketAddr]>, results: mpsc::Sender<WireResult>) -> Self {
-        Self { addresses, results, live: HashMap::new(), sweep_at: SWEEP_MIN }
+        let (live, closing) = (HashMap::new(), HashMap::new());
+        Self { addresses, aux_port: None, results, live, sweep_at: SWEEP_MIN, closing }
+    }
+
+    /// The same with a second port of the machines.
+    #[must_use]
+    pub fn with_aux_port(self, aux_port: Option<u16>) -> Self {
+        Self { aux_port, ..self }
+    }
+
+    fn address(&self, machine: MachineId, port: Port) -> Option<SocketAddr> {
+        let address = *self.addresses.get(machine.index())?;
+        match port {
+            Port::Main => Some(address),
+            Port::Aux => Some(SocketAddr::new(address.ip(), self.aux_port?)),
+        }
     }
 
     /// Puts a request on the wire. Must be called inside a tokio runtime. How many may be there
     /// at once is bounded by the driver.
     pub fn send(&mut self, request: Request) {
-        let Request { id, machine, bytes, budget } = request;
-        let address = self.addresses.get(machine.index()).copied();
+        let Request { id, machine, port, framing, bytes, budget } = request;
+        let address = self.address(machine, port);
         let results = self.results.clone();
+        let closing = self.closing.remove(&machine);
         let task = tokio::spawn(async move {
+            // Two connections to one machine are one too many: one that is being abandoned is
+            // closed before the next is opened. That it was aborted is what was wanted.
+            if let Some(closing) = closing {
+                let _ = closing.await;
+            }
             let result = match address {
-                Some(address) => trip(address, &bytes, budget).await,
+                Some(address) => trip(address, framing, &bytes, budget).await,
                 None => Err(Failure::Connect),
             };
             // Nobody left to hear it: the driver is gone, and so is the need.
             let _ = results.send(WireResult { request: id, result }).await;
         });
         if self.live.len() >= self.sweep_at {
-            self.live.retain(|_, task| !task.is_finished());
+            self.live.retain(|_, (_, task)| !task.is_finished());
+            self.closing.retain(|_, task| !task.is_finished());
             self.sweep_at = SWEEP_MIN.max(2 * self.live.len());
         }
-        self.live.insert(id, task.abort_handle());
+        self.live.insert(id, (machine, task));
     }
 
     /// Abandons a request: its connection is closed. A result already on its way may still
     /// come; the driver knows it no more.
     pub fn cancel(&mut self, request: RequestId) {
-        if let Some(task) = self.live.remove(&request) {
+        if let Some((machine, task)) = self.live.remove(&request) {
             task.abort();
+            self.closing.insert(machine, task);
         }
     }
 }
@@ -135,33 +162,52 @@ impl Wire {
 ///
 /// # Errors
 /// [`Failure`] says how far it came.
-pub async fn trip(address: SocketAddr, bytes: &[u8], budget: Span) -> Result<Vec<u8>, Failure> {
+pub async fn trip(
+    address: SocketAddr,
+    framing: Framing,
+    bytes: &[u8],
+    budget: Span,
+) -> Result<Vec<u8>, Failure> {
     let budget = Duration::from_nanos(u64::try_from(budget.0).unwrap_or(0));
-    match tokio::time::timeout(budget, exchange(address, bytes)).await {
+    match tokio::time::timeout(budget, exchange(address, framing, bytes)).await {
         Ok(result) => result,
         Err(_) => Err(Failure::Timeout),
     }
 }
 
-async fn exchange(address: SocketAddr, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
-    let mut stream = TcpStream::connect(address).await.map_err(|_| Failure::Connect)?;
+async fn exchange(address: SocketAddr, framing: Framing, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
+    let mut stream = TcpStream::connect(address).await.map_err(|e| unconnected(&e))?;
     // A request split over two segments is "Invalid JSON" to the original program.
     stream.set_nodelay(true).map_err(|_| Failure::Reset)?;
     stream.write_all(bytes).await.map_err(|_| Failure::Reset)?;
     let mut reply = Vec::with_capacity(REPLY_BYTES_USUAL);
-    loop {
-        let seen = reply.len();
+    let mut framer = Framer::new(framing);
+    let range = loop {
         let n = stream.read_buf(&mut reply).await.map_err(|_| Failure::Reset)?;
-        if let Some(nul) = reply[seen..].iter().position(|b| *b == 0) {
-            reply.truncate(seen + nul);
-            return Ok(reply);
-        }
-        if reply.len() > REPLY_BYTES_MAX {
-            return Err(Failure::TooLong);
+        if let Some(range) = framer.whole(&reply)? {
+            break range;
         }
         if n == 0 {
-            return if reply.is_empty() { Err(Failure::Reset) } else { Ok(reply) };
+            break framer.ended(&reply)?;
         }
+    };
+    reply.truncate(range.end);
+    reply.drain(..range.start);
+    Ok(reply)
+}
+
+/// Whether a connection failed over there, or could not even be tried here.
+fn unconnected(e: &io::Error) -> Failure {
+    // The standard library has no names for most of these; the numbers are Linux's.
+    const EAGAIN: i32 = 11;
+    const ENOMEM: i32 = 12;
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    const EADDRNOTAVAIL: i32 = 99;
+    const ENOBUFS: i32 = 105;
+    match e.raw_os_error() {
+        Some(EAGAIN | ENOMEM | ENFILE | EMFILE | EADDRNOTAVAIL | ENOBUFS) => Failure::Local,
+        _ => Failure::Connect,
     }
 }
 

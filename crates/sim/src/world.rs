@@ -16,7 +16,7 @@ mod wire;
 pub use account::{Account, IntervalMeter, SettleError, settle};
 pub use account::{Case, Compared, counterfactual, mean_breakeven};
 pub(crate) use account::{entry, revenue};
-pub use readings::Observe;
+pub use readings::{Feeder, Observe};
 
 use crate::farm::{Farm, MeterReading};
 use crate::rng::SplitMix;
@@ -26,7 +26,8 @@ use headgate_core::fleet::{DriverId, MachineId, TargetPhase, TelemetryBatch};
 use headgate_core::plan::DispatchPlan;
 use headgate_core::site::Site;
 use headgate_core::time::{Interval, Span, Time};
-use headgate_drivers::fleet::{FleetDriver, FleetError, KIND, Options};
+use headgate_drivers::family::KINDS;
+use headgate_drivers::fleet::{FleetDriver, FleetError, Options};
 use headgate_drivers::{Counts, Driver, Input, Output};
 use queue::{Class, Due, Queue};
 use std::collections::VecDeque;
@@ -53,6 +54,8 @@ pub struct WorldOptions {
     pub driver: Options,
     /// How readings are injected behind the parsers; polled on the wire when `None`.
     pub observe: Option<Observe>,
+    /// The site's own meter, read into its first reporting meter; nothing reads it when `None`.
+    pub feeder: Option<Feeder>,
     /// Chooses what is left to chance.
     pub seed: u64,
 }
@@ -68,6 +71,7 @@ impl WorldOptions {
             request_budget: None,
             driver: Options::default(),
             observe: None,
+            feeder: None,
             seed,
         }
     }
@@ -201,7 +205,7 @@ impl World {
         let mut driver_options = options.driver;
         driver_options.poll &= options.observe.is_none();
         for (id, spec) in (0u16..).zip(&site.drivers) {
-            if spec.kind == KIND {
+            if KINDS.contains(&spec.kind.as_str()) {
                 let driver = FleetDriver::new(DriverId(id), &site, driver_options);
                 let driver = driver.map_err(WorldError::Driver)?;
                 lanes.push(Lane { driver, out: Output::default(), wake: None });
@@ -300,6 +304,7 @@ impl World {
         let boundary = self.now.interval(self.site.market.settle_step).end;
         self.queue.push(boundary, Class::Meter, Due::Meter);
         self.begin_readings();
+        self.begin_feeder();
         for lane in 0..self.lanes.len() {
             self.call(lane, Input::ReadBack);
         }
@@ -316,6 +321,7 @@ impl World {
             Due::Arrives { lane, request } => self.arrives(lane, request),
             Due::Answers { lane, request, result } => self.lands(lane, request, result),
             Due::Readings => self.readings(),
+            Due::Feeder => self.read_feeder(),
             Due::Driver { lane } => {
                 self.lanes[lane].wake = None;
                 self.call(lane, Input::Timer);

@@ -43,7 +43,7 @@ pub async fn run(site: &Path, port: u16, data: &Path) -> anyhow::Result<Value> {
 }
 
 fn answered(c: &Counts) -> u64 {
-    c.acked + c.refused + c.timed_out
+    c.acked + c.refused + c.timed_out + c.unconfirmed
 }
 
 fn sessions(plant: &Plant) -> usize {

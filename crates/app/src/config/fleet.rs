@@ -1,9 +1,9 @@
 //! Cohorts and their machines: curves, addresses, what is excluded, and the floor they make.
 
+use super::drivers::{self, PORT};
 use super::error::{Place, Problem, ProblemKind};
 use super::file::read_bounded;
 use super::hosts::{Hosts, INVENTORY_BYTES_MAX, inventory};
-use super::outside::LUXOS_PORT;
 use super::raw::{At, Pair, RawCohort, RawConfig, RawHosts, RawLevel, Spanned, ValueSource};
 use super::resolve::{Check, value};
 use super::unit::Work;
@@ -14,6 +14,7 @@ use headgate_core::limits::{COHORTS_MAX, LEVELS_MAX, MACHINES_MAX};
 use headgate_core::site::{Cohort, DriverSpec, MachineSpec, MachineTimes, Overhead, SiteLimits};
 use headgate_core::time::Span;
 use headgate_core::units::{Money, Power};
+use headgate_drivers::family::RampClass;
 use headgate_drivers::shell::UNIT_SCHEME;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -24,6 +25,10 @@ use std::path::Path;
 const DOWN: Span = Span::seconds(8);
 /// From a command to full power, where the file names none.
 const UP: Span = Span::seconds(300);
+/// The same of firmwares that restart what they run; an assumption, between the reply after 21 s
+/// and the minute that people report.
+const DOWN_SLOW: Span = Span::seconds(60);
+const UP_SLOW: Span = Span::seconds(600);
 /// Shortest time awake or asleep, where the file names none.
 const DWELL: Span = Span::minutes(15);
 /// Starts a machine may make a day, where the file names none.
@@ -78,7 +83,7 @@ pub(super) struct Fleet {
 pub(super) fn fleet(
     check: &mut Check<'_>,
     raw: &RawConfig,
-    drivers: &[DriverSpec],
+    specs: &[DriverSpec],
     limits: &SiteLimits,
 ) -> Fleet {
     let (mut cohorts, mut machines, mut units) = (Vec::new(), Vec::new(), Vec::new());
@@ -91,7 +96,7 @@ pub(super) fn fleet(
         }
         let id = CohortId(u16::try_from(cohorts.len()).unwrap_or(u16::MAX));
         if cohort.driver.get_ref() == NO_DRIVER {
-            let driver = DriverId(u16::try_from(drivers.len()).unwrap_or(u16::MAX));
+            let driver = DriverId(u16::try_from(specs.len()).unwrap_or(u16::MAX));
             // A block that is not enabled is checked all the same.
             let unit = super::units::unit(check, cohort, id, driver, limits);
             if let Some((cohort, unit)) = unit.filter(|_| cohort.enabled) {
@@ -105,9 +110,9 @@ pub(super) fn fleet(
         if !cohort.enabled {
             continue;
         }
-        let (driver, port) = find_driver(check, cohort, drivers);
+        let (driver, port) = find_driver(check, cohort, specs);
         add_machines(check, cohort, id, port, &mut owners, &mut machines);
-        cohorts.push(resolve_cohort(check, raw, cohort, driver));
+        cohorts.push(resolve_cohort(check, raw, cohort, driver, specs));
     }
     if cohorts.len() > COHORTS_MAX {
         let at = raw.cohort[COHORTS_MAX].name.span();
@@ -132,7 +137,7 @@ fn find_driver(
             "there is no such driver: add `{name} = {{ kind = \"luxos\" }}` to `[drivers]`"
         );
         check.wrong(&cohort.driver.span(), message);
-        return (DriverId(0), LUXOS_PORT);
+        return (DriverId(0), PORT);
     };
     (DriverId(u16::try_from(i).unwrap_or(u16::MAX)), drivers[i].port)
 }
@@ -142,7 +147,14 @@ fn resolve_cohort(
     raw: &RawConfig,
     cohort: &RawCohort,
     driver: DriverId,
+    specs: &[DriverSpec],
 ) -> Cohort {
+    let spec = specs.get(usize::from(driver.0));
+    if let Some(spec) = spec {
+        drivers::levels(check, spec, cohort);
+    }
+    let slow = spec.and_then(drivers::can).is_some_and(|can| can.class == RampClass::Slow);
+    let (down, up) = if slow { (DOWN_SLOW, UP_SLOW) } else { (DOWN, UP) };
     if let Some(unit) = &cohort.unit {
         let message = "a cohort of machines has no `unit`: take it out, or use `driver = \"none\"`";
         check.wrong(&unit.span(), message);
@@ -158,8 +170,8 @@ fn resolve_cohort(
         curve: curve(check, raw, cohort),
         overclocked: u8::try_from(cohort.overclock.len()).unwrap_or(u8::MAX),
         times: MachineTimes {
-            down: span(&time.down, DOWN),
-            up: span(&time.up, UP),
+            down: span(&time.down, down),
+            up: span(&time.up, up),
             min_on: span(&time.min_on, DWELL),
             min_off: span(&time.min_off, DWELL),
         },

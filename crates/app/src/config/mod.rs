@@ -2,10 +2,11 @@
 //! line and a caret.
 //!
 //! `file` parses and keeps every key's place, `raw` is the schema as written, `unit` reads
-//! quantities exactly, `hosts` reads machine addresses, `fleet` and `units` are what there is to
-//! run, `resolve` compares everything with
-//! everything and builds the [`Site`] the engine takes.
+//! quantities exactly, `hosts` reads machine addresses, `drivers` knows firmwares, `fleet` and
+//! `units` are what there is to run, `resolve` compares everything with everything and builds the
+//! [`Site`] the engine takes.
 
+mod drivers;
 mod error;
 mod file;
 mod fleet;
@@ -58,6 +59,8 @@ pub struct Loaded {
     pub data: PathBuf,
     /// How each feed of the site is followed, in their order.
     pub live: Vec<LiveFeed>,
+    /// What goes beside each driver of the site, in their order.
+    pub drivers: Vec<LiveDriver>,
     /// Where the hash price comes from.
     pub hashprice: HashpriceSource,
     /// What the work is worth otherwise, and in which currency.
@@ -83,10 +86,19 @@ pub struct LiveFeed {
     pub token: Option<String>,
 }
 
+/// What a driver needs beside its spec; the engine and the journal know none of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LiveDriver {
+    /// The machines' second port, where that is not the kind's usual one.
+    pub aux_port: Option<u16>,
+    /// Where the machines' name and password are kept; the factory's where nowhere.
+    pub credentials: Option<CredentialsSource>,
+}
+
 /// Where an account's name, password and key are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CredentialsSource {
-    /// A TOML file with `username`, `password` and `subscription_key`.
+    /// A TOML file with `username`, `password` and, for a feed, `subscription_key`.
     File(PathBuf),
     /// Environment variables that begin so.
     Env(String),

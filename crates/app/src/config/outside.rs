@@ -1,27 +1,15 @@
-//! What the site is connected to: feeds, drivers, meters.
+//! What the site is connected to: feeds, meters.
 
-use super::raw::{FeedKind, Named, RawCredentials, RawDriver, RawFeed, RawMeter, Role, Spanned};
+use super::raw::{FeedKind, Named, RawCredentials, RawFeed, RawMeter, Role, Spanned};
 use super::resolve::Check;
 use super::{CredentialsSource, LiveFeed};
 use headgate_core::limits::FEEDS_MAX;
 use headgate_core::market::PriceKind;
-use headgate_core::site::{DriverSpec, Feed, MeterKind, MeterSpec};
+use headgate_core::site::{Feed, MeterKind, MeterSpec};
 use headgate_core::time::Span;
 use headgate_feeds::live::{LiveKind, ercot_api};
 use std::path::Path;
 
-/// Drivers of one site.
-const DRIVERS_MAX: usize = 64;
-/// Requests one driver may have in flight.
-const CONCURRENCY_MAX: u32 = 20_000;
-/// The port of the cgminer protocol.
-pub(super) const LUXOS_PORT: u16 = 4028;
-/// Wall time of one request, where the file names none.
-const REQUEST_BUDGET: Span = Span::seconds(2);
-/// How often watts are read, where the file names none.
-const POLL_WATTS: Span = Span::seconds(30);
-/// Requests in flight, where the file names none.
-const CONCURRENCY: u32 = 800;
 /// Age at which a meter is silent, where the file names none.
 const METER_STALE_AFTER: Span = Span::seconds(10);
 /// How far back a live source is caught up on, where the file names nothing.
@@ -34,38 +22,6 @@ const EVERY_MIN: Span = Span::seconds(1);
 const LIVE_EVERY_MIN: Span = Span::seconds(10);
 /// The name of the meter of a configuration that names none.
 const METER_DEFAULT: &str = "machines";
-
-/// Drivers in file order.
-pub(super) fn drivers(check: &mut Check<'_>, raw: &Named<RawDriver>) -> Vec<DriverSpec> {
-    if let Some((name, _)) = raw.0.get(DRIVERS_MAX) {
-        check.wrong(&name.span(), format!("a site has at most {DRIVERS_MAX} drivers: join some"));
-    }
-    let mut all = Vec::new();
-    for (name, driver) in &raw.0 {
-        if name.get_ref() == "none" {
-            check.wrong(&name.span(), "`none` means no driver at all: choose another name");
-        }
-        if driver.kind.get_ref() != "luxos" {
-            check.not_built(&driver.kind.span(), driver.kind.get_ref(), "use `luxos`");
-        }
-        if let Some(port) = driver.port.as_ref().filter(|p| *p.get_ref() == 0) {
-            check.wrong(&port.span(), "port 0 is no port: use 1 to 65535");
-        }
-        let allowed = 1..=CONCURRENCY_MAX;
-        if let Some(n) = driver.concurrency.as_ref().filter(|n| !allowed.contains(n.get_ref())) {
-            check.wrong(&n.span(), format!("it must be from 1 to {CONCURRENCY_MAX}"));
-        }
-        all.push(DriverSpec {
-            name: check.name(name),
-            kind: driver.kind.get_ref().clone(),
-            port: driver.port.as_ref().map_or(LUXOS_PORT, |p| *p.get_ref()),
-            request_budget: check.positive(driver.request_budget.as_ref(), REQUEST_BUDGET),
-            poll_watts: check.positive(driver.poll_watts.as_ref(), POLL_WATTS),
-            concurrency: driver.concurrency.as_ref().map_or(CONCURRENCY, |n| *n.get_ref()),
-        });
-    }
-    all
-}
 
 /// Feeds in file order, and how each is followed.
 pub(super) fn feeds(check: &mut Check<'_>, raw: &Named<RawFeed>) -> (Vec<Feed>, Vec<LiveFeed>) {
@@ -191,7 +147,11 @@ fn account(check: &mut Check<'_>, feed: &RawFeed) {
     }
 }
 
-fn credentials(check: &mut Check<'_>, raw: &Spanned<RawCredentials>) -> Option<CredentialsSource> {
+/// Where a secret is kept, once it is one place.
+pub(super) fn credentials(
+    check: &mut Check<'_>,
+    raw: &Spanned<RawCredentials>,
+) -> Option<CredentialsSource> {
     match (&raw.get_ref().file, &raw.get_ref().env) {
         (Some(file), None) => {
             let path = check.file.resolve_path(file);

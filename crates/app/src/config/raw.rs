@@ -346,7 +346,8 @@ pub struct RawFeed {
     pub token: Option<Spanned<String>>,
 }
 
-/// `feeds.X.credentials`: where a name, a password and a key are kept, never themselves.
+/// `credentials` of a feed or a driver: where a name, a password and a key are kept, never
+/// themselves.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawCredentials {
@@ -395,6 +396,8 @@ pub struct RawDriver {
     pub request_budget: Option<At<Span>>,
     pub poll_watts: Option<At<Span>>,
     pub concurrency: Option<Spanned<u32>>,
+    pub aux_port: Option<Spanned<u16>>,
+    pub credentials: Option<Spanned<RawCredentials>>,
 }
 
 /// One of `[meters]`.

@@ -9,7 +9,10 @@ use super::raw::{
 };
 use super::unit::{Date, In, Text};
 use super::worth::Valued;
-use super::{HashpriceSource, LiveFeed, Loaded, MarketFacts, Worth, fleet, outside, terms};
+use super::{
+    HashpriceSource, LiveDriver, LiveFeed, Loaded, MarketFacts, Worth, drivers, fleet, outside,
+    terms,
+};
 use headgate_core::event::AutomationMode;
 use headgate_core::horizon::unit::UnitSpec;
 use headgate_core::limits::TEXT_MAX;
@@ -43,7 +46,7 @@ const WHOLE_PPM: i64 = 1_000_000;
 /// [`ConfigError`] holds everything found wrong, in file order.
 pub fn resolve(file: &ConfigFile, market: &MarketFacts) -> Result<Loaded, ConfigError> {
     let mut check = Check::new(file, market);
-    let Resolved { site, units, model, live, hashprice, worth, terms, resale } =
+    let Resolved { site, units, model, live, drivers, hashprice, worth, terms, resale } =
         check.config(&file.raw);
     let Check { mut problems, mut warnings, .. } = check;
     if !problems.is_empty() {
@@ -55,7 +58,19 @@ pub fn resolve(file: &ConfigFile, market: &MarketFacts) -> Result<Loaded, Config
     let data = data.map_or(PathBuf::from(DATA_DEFAULT), |d| file.resolve_path(d));
     let warnings = warnings.iter().map(Problem::sentence).collect();
     let model = model.map(|m| file.resolve_path(Path::new(&m)));
-    Ok(Loaded { site, units, model, data, live, hashprice, worth, terms, resale, warnings })
+    Ok(Loaded {
+        site,
+        units,
+        model,
+        data,
+        live,
+        drivers,
+        hashprice,
+        worth,
+        terms,
+        resale,
+        warnings,
+    })
 }
 
 /// What a pass finds when nothing is wrong.
@@ -64,6 +79,7 @@ struct Resolved {
     units: Vec<UnitSpec>,
     model: Option<String>,
     live: Vec<LiveFeed>,
+    drivers: Vec<LiveDriver>,
     hashprice: HashpriceSource,
     worth: Worth,
     terms: Terms,
@@ -174,7 +190,7 @@ impl<'a> Check<'a> {
             share_ppm: raw.site.overhead.share.as_ref().map_or(0, |s| value(s).0),
             fixed: raw.site.overhead.fixed.as_ref().map_or(Power::ZERO, value),
         };
-        let mut drivers = outside::drivers(self, &raw.drivers);
+        let (mut drivers, beside) = drivers::drivers(self, &raw.drivers);
         let Fleet { cohorts, machines, units } = fleet::fleet(self, raw, &drivers, &limits);
         if !units.is_empty() {
             drivers.push(DriverSpec::none());
@@ -211,7 +227,8 @@ impl<'a> Check<'a> {
         let resale = terms::resale(raw);
         let terms = terms::terms(self, raw, &site.blocks, &resale);
         let model = raw.policy.model.as_ref().map(|m| m.get_ref().clone());
-        Resolved { site, units, model, live, hashprice, worth: paid, terms, resale }
+        let drivers = beside;
+        Resolved { site, units, model, live, drivers, hashprice, worth: paid, terms, resale }
     }
 
     fn limits(&mut self, raw: &RawConfig) -> SiteLimits {

@@ -2,7 +2,7 @@
 //! schema, and what holds for any file at all.
 
 use super::unit::Quantity;
-use super::{ConfigError, ConfigFile, Loaded, MarketFacts, load, resolve};
+use super::{ConfigError, ConfigFile, LiveDriver, Loaded, MarketFacts, load, resolve};
 use headgate_core::event::AutomationMode;
 use headgate_core::site::{MarketRule, PolicyRule};
 use headgate_core::time::Span;
@@ -108,6 +108,9 @@ fn summary(loaded: &Loaded) -> String {
     site.feeds.iter().for_each(|feed| line("feed", format!("{feed:?}")));
     loaded.live.iter().for_each(|live| line("live", format!("{live:?}")));
     site.drivers.iter().for_each(|driver| line("driver", format!("{driver:?}")));
+    for beside in loaded.drivers.iter().filter(|d| **d != LiveDriver::default()) {
+        line("beside", format!("{beside:?}"));
+    }
     site.meters.iter().for_each(|meter| line("meter", format!("{meter:?}")));
     line("failsafe", format!("{:?}", site.failsafe));
     line("data", format!("{}", loaded.data.display()));

@@ -1,9 +1,10 @@
 //! What a person may ask of a running site, by whichever door, and how it reaches the engine.
 
-use crate::status::{ActRequest, Desk};
+use crate::fleet::view::PreviewView;
+use crate::status::{ActRequest, Desk, PreviewRequest};
 use headgate_core::event::{Act, AutomationMode, OperatorAct};
 use headgate_core::limits::TEXT_MAX;
-use headgate_core::time::Time;
+use headgate_core::time::{Span, Time};
 use headgate_core::units::Power;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -13,6 +14,8 @@ use tokio::sync::oneshot;
 pub const ACTOR_MAX: usize = 100;
 /// Highest power that can be asked for: a terawatt, beyond any site and within every sum.
 pub const POWER_W_MAX: i64 = 1_000_000_000_000;
+/// Latest deadline that can be asked for: a week.
+const WITHIN_MS_MAX: i64 = 7 * 24 * 3_600_000;
 /// How long the engine may take to take an act in, wall time.
 pub const ACT_WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -47,6 +50,43 @@ pub enum Request {
     },
     /// Everything down at once; nobody in a hurry has to give a reason.
     Stop {
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Whom the request is for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        actor: Option<String>,
+    },
+    /// Brings so much power down by a deadline, and holds it down.
+    Curtail {
+        /// How much, at the meter.
+        shed_w: i64,
+        /// The deadline, so many milliseconds from when the act arrives.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        within_ms: Option<i64>,
+        /// The deadline, RFC 3339, by the clock the site lives in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Whom the request is for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        actor: Option<String>,
+    },
+    /// Asks what [`Request::Curtail`] would do, and does nothing.
+    Preview {
+        /// How much, at the meter.
+        shed_w: i64,
+        /// The deadline, so many milliseconds from now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        within_ms: Option<i64>,
+        /// The deadline, RFC 3339, by the clock the site lives in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
+    /// Lets power come back after a curtailment.
+    Resume {
         /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
@@ -125,7 +165,14 @@ pub enum ActError {
 /// # Errors
 /// When the request is no act or makes no sense, or the engine refuses or stays silent.
 pub async fn perform(desk: &Desk, request: &Request, who: &str) -> Result<u64, ActError> {
-    let now = Time(desk.status.borrow().at_ns);
+    let (now, mode) = {
+        let status = desk.status.borrow();
+        (Time(status.at_ns), status.mode.clone())
+    };
+    if matches!(request, Request::Curtail { .. }) && !crate::fleet::text::acts(&mode) {
+        let why = format!("the mode is `{mode}` and nothing would be sent; set it to auto first");
+        return Err(ActError::Bad(why));
+    }
     let act = request.operator_act(now, who)?;
     let (done, answer) = oneshot::channel();
     match tokio::time::timeout(ACT_WAIT_MAX, desk.acts.send(ActRequest { act, done })).await {
@@ -146,16 +193,23 @@ impl Request {
     fn operator_act(&self, now: Time, who: &str) -> Result<OperatorAct, ActError> {
         let (act, reason, actor) = match self {
             Self::Status {} => return Err(ActError::Bad("`status` is no act".to_owned())),
+            Self::Preview { .. } => return Err(ActError::Bad("`preview` is no act".to_owned())),
             Self::Hold { reason, power_w, until, actor } => {
                 if reason.trim().is_empty() {
                     return Err(ActError::Bad("`reason` is empty; say why to hold".to_owned()));
                 }
                 let power = power_w.map(power).transpose()?;
-                let until = until.as_deref().map(|t| later(t, now)).transpose()?;
+                let until = until.as_deref().map(|t| later("until", t, now)).transpose()?;
                 (Act::Hold { power, until }, Some(reason), actor)
             }
             Self::Release { reason, actor } => (Act::Release, reason.as_ref(), actor),
             Self::Stop { reason, actor } => (Act::Stop, reason.as_ref(), actor),
+            Self::Curtail { shed_w, within_ms, by, reason, actor } => {
+                let shed = shed(*shed_w)?;
+                let by = deadline(*within_ms, by.as_deref(), now)?;
+                (Act::Curtail { shed, by }, reason.as_ref(), actor)
+            }
+            Self::Resume { reason, actor } => (Act::Resume, reason.as_ref(), actor),
             Self::Mode { mode, reason, actor } => {
                 (Act::Mode((*mode).into()), reason.as_ref(), actor)
             }
@@ -176,8 +230,52 @@ fn power(watts: i64) -> Result<Power, ActError> {
     Err(ActError::Bad(format!("`power_w` is {watts}; give watts from 0 to {POWER_W_MAX}")))
 }
 
-fn later(text: &str, now: Time) -> Result<Time, ActError> {
-    let bad = |what: &str| ActError::Bad(format!("`until` {what}"));
+fn shed(watts: i64) -> Result<Power, ActError> {
+    if (1..=POWER_W_MAX).contains(&watts) {
+        return Ok(Power(watts));
+    }
+    Err(ActError::Bad(format!("`shed_w` is {watts}; give watts from 1 to {POWER_W_MAX}")))
+}
+
+/// A deadline given as a moment or as a time from now, and never both.
+fn deadline(within_ms: Option<i64>, by: Option<&str>, now: Time) -> Result<Time, ActError> {
+    match (within_ms, by) {
+        (None, Some(by)) => later("by", by, now),
+        (Some(ms), None) if (1..=WITHIN_MS_MAX).contains(&ms) => Ok(now + Span::millis(ms)),
+        (Some(ms), None) => Err(ActError::Bad(format!(
+            "`within_ms` is {ms}; give milliseconds from 1 to {WITHIN_MS_MAX}"
+        ))),
+        _ => Err(ActError::Bad("give either `within_ms` or `by`, so much time or a moment".into())),
+    }
+}
+
+/// Asks the engine what a curtailment would do.
+///
+/// # Errors
+/// When the request is no preview or makes no sense, or the engine stays silent.
+pub async fn preview(desk: &Desk, request: &Request) -> Result<PreviewView, ActError> {
+    let Request::Preview { shed_w, within_ms, by } = request else {
+        return Err(ActError::Bad("this is no preview".to_owned()));
+    };
+    let now = Time(desk.status.borrow().at_ns);
+    let (shed, by) = (shed(*shed_w)?, deadline(*within_ms, by.as_deref(), now)?);
+    let (done, answer) = oneshot::channel();
+    let asked = desk.previews.send(PreviewRequest { shed, by, done });
+    match tokio::time::timeout(ACT_WAIT_MAX, asked).await {
+        Err(_) => return Err(ActError::Busy),
+        Ok(Err(_)) => return Err(ActError::Closed),
+        Ok(Ok(())) => {}
+    }
+    match tokio::time::timeout(ACT_WAIT_MAX, answer).await {
+        Err(_) => Err(ActError::Unanswered),
+        Ok(Err(_)) => Err(ActError::Closed),
+        Ok(Ok(None)) => Err(ActError::Refused("the site is not known yet".into())),
+        Ok(Ok(Some(preview))) => Ok(preview),
+    }
+}
+
+fn later(field: &str, text: &str, now: Time) -> Result<Time, ActError> {
+    let bad = |what: &str| ActError::Bad(format!("`{field}` {what}"));
     let Ok(stamp) = text.parse::<jiff::Timestamp>() else {
         return Err(bad("is no RFC 3339 time; give one like 2030-01-31T18:00:00Z"));
     };

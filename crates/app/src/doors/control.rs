@@ -4,6 +4,7 @@
 
 use crate::doors::act::{self, Request};
 use crate::doors::nursery::Nursery;
+use crate::fleet::view::PreviewView;
 use crate::status::{Desk, Status};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, Permissions};
@@ -167,6 +168,12 @@ async fn answer(request: &Request, desk: &Desk, who: &str) -> Reply {
     if matches!(request, Request::Status {}) {
         return Reply::Status(Arc::clone(&desk.status.borrow()));
     }
+    if matches!(request, Request::Preview { .. }) {
+        return match act::preview(desk, request).await {
+            Ok(preview) => Reply::Preview(Box::new(preview)),
+            Err(e) => Reply::Refused { error: e.to_string() },
+        };
+    }
     match act::perform(desk, request, who).await {
         Ok(seq) => Reply::Done { seq },
         Err(e) => Reply::Refused { error: e.to_string() },
@@ -230,6 +237,8 @@ pub enum Reply {
     },
     /// How the site is.
     Status(Arc<Status>),
+    /// What a curtailment would do.
+    Preview(Box<PreviewView>),
     /// The request was not granted.
     Refused {
         /// One sentence.
@@ -246,6 +255,8 @@ struct Wire {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     status: Option<Arc<Status>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    preview: Option<Box<PreviewView>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
@@ -254,6 +265,7 @@ impl From<Reply> for Wire {
         match reply {
             Reply::Done { seq } => Wire { ok: true, seq: Some(seq), ..Wire::default() },
             Reply::Status(s) => Wire { ok: true, status: Some(s), ..Wire::default() },
+            Reply::Preview(p) => Wire { ok: true, preview: Some(p), ..Wire::default() },
             Reply::Refused { error } => Wire { error: Some(error), ..Wire::default() },
         }
     }
@@ -261,10 +273,11 @@ impl From<Reply> for Wire {
 
 impl Wire {
     fn reply(self) -> Option<Reply> {
-        match (self.ok, self.seq, self.status, self.error) {
-            (true, Some(seq), None, None) => Some(Reply::Done { seq }),
-            (true, None, Some(status), None) => Some(Reply::Status(status)),
-            (false, None, None, Some(error)) => Some(Reply::Refused { error }),
+        match (self.ok, self.seq, self.status, self.preview, self.error) {
+            (true, Some(seq), None, None, None) => Some(Reply::Done { seq }),
+            (true, None, Some(status), None, None) => Some(Reply::Status(status)),
+            (true, None, None, Some(preview), None) => Some(Reply::Preview(preview)),
+            (false, None, None, None, Some(error)) => Some(Reply::Refused { error }),
             _ => None,
         }
     }

@@ -249,7 +249,12 @@ const METRICS: &[Metric] = &[
     }),
     counter("headgate_command_answers_total", "Commands by what the machine said.", |v| {
         let c = &v.status.commands;
-        let counts = [("acked", c.acked), ("refused", c.refused), ("timed_out", c.timed_out)];
+        let counts = [
+            ("acked", c.acked),
+            ("refused", c.refused),
+            ("timed_out", c.timed_out),
+            ("unconfirmed", c.unconfirmed),
+        ];
         split("answer", &counts)
     }),
     counter("headgate_command_outcomes_total", "Commands by what the watts said.", |v| {

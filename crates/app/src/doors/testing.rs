@@ -59,9 +59,10 @@ impl Office {
     pub fn new() -> Self {
         let (board, status) = watch::channel(Arc::new(status()));
         let (acts, waiting) = mpsc::channel(4);
+        let (previews, _) = mpsc::channel(1);
         let notes = Notes::default();
         tokio::spawn(pretend_engine(waiting, notes.clone()));
-        Self { desk: Desk { status, acts }, notes, board }
+        Self { desk: Desk { status, acts, previews }, notes, board }
     }
 }
 
@@ -123,6 +124,7 @@ pub fn status() -> Status {
         ],
         hold: Some("breaker work".to_owned()),
         stop: Some("smoke".to_owned()),
+        curtailment: None,
         down_above: Some(88.0),
         up_below: Some(31.0),
         wish: Some("run every step that is worth more than 31.25/MWh".to_owned()),
@@ -154,6 +156,7 @@ fn commands() -> CommandCounts {
         acked: 11,
         refused: 6,
         timed_out: 4,
+        unconfirmed: 0,
         confirmed: 9,
         drifted: 5,
         unavailable: 4,

@@ -2,7 +2,6 @@
 //! own.
 
 use crate::config::{CredentialsSource, LiveFeed, Loaded};
-use anyhow::Context;
 use headgate_core::event::{Event, FeedId};
 use headgate_core::market::{PriceKind, PriceRow};
 use headgate_core::site::{Feed, Site};
@@ -205,40 +204,8 @@ fn credentials(source: &CredentialsSource) -> anyhow::Result<Credentials> {
         password: String,
         subscription_key: String,
     }
-    let kept = match source {
-        CredentialsSource::File(path) => {
-            let shown = path.display();
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("failed to read the credentials `{shown}`"))?;
-            let mode =
-                std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path)?.permissions());
-            if mode & 0o077 != 0 {
-                tracing::warn!("others may read `{shown}`: chmod 600 it");
-            }
-            // The parser's own message shows the line, and the line may be the password.
-            let read: Result<Kept, toml::de::Error> = toml::from_str(&text);
-            read.map_err(|_| {
-                anyhow::anyhow!(
-                    "`{shown}` holds no credentials: write username, password and \
-                     subscription_key, each as key = \"text\""
-                )
-            })?
-        }
-        CredentialsSource::Env(prefix) => {
-            let read = |key: &str| {
-                let name = format!("{prefix}_{key}");
-                std::env::var(&name)
-                    .ok()
-                    .filter(|value| !value.is_empty())
-                    .with_context(|| format!("the credentials lack the variable {name}: set it"))
-            };
-            Kept {
-                username: read("USERNAME")?,
-                password: read("PASSWORD")?,
-                subscription_key: read("SUBSCRIPTION_KEY")?,
-            }
-        }
-    };
+    let keys = ["username", "password", "subscription_key"];
+    let kept: Kept = crate::kept::read(source, &keys)?;
     Ok(Credentials {
         username: Secret::new(kept.username),
         password: Secret::new(kept.password),

@@ -18,7 +18,8 @@ pub use tables::TableWriter;
 
 use crate::clock::Clock;
 use crate::doors::Beat;
-use crate::status::{ActRequest, Desk, Status};
+use crate::status::{ActRequest, Desk, PreviewRequest, Status};
+use headgate_core::curtail::CurtailReport;
 use headgate_core::engine::{Engine, Step};
 use headgate_core::event::{Event, FeedId, Stamped};
 use headgate_core::fleet::{Level, MachineId, TargetPhase};
@@ -98,6 +99,8 @@ impl DriverSlot {
 pub struct Inbox {
     pub feeds: mpsc::Receiver<FeedMessage>,
     pub acts: mpsc::Receiver<ActRequest>,
+    /// Questions what a curtailment would do.
+    pub previews: mpsc::Receiver<PreviewRequest>,
     /// Hash prices as they are fetched.
     pub values: mpsc::Receiver<Event>,
     pub stop: watch::Receiver<bool>,
@@ -120,6 +123,8 @@ struct State {
     snapshot_at: u64,
     alarms_since: Vec<(String, String, Time)>,
     slowest: Slowest,
+    /// The report of the last curtailment.
+    curtailed: Option<CurtailReport>,
     /// Plans sent, by generation, and when; for timing their proofs.
     sent: VecDeque<(u64, Time)>,
     /// When each machine was last told something, in wall time; for timing its answer.
@@ -172,6 +177,7 @@ impl Plant {
     ) -> (Self, Desk, Beat) {
         let (status_tx, status) = watch::channel(Arc::new(publish::nothing_yet()));
         let (acts_tx, acts) = mpsc::channel(ACT_QUEUE_MAX);
+        let (previews_tx, previews) = mpsc::channel(ACT_QUEUE_MAX);
         let (values_tx, values) = mpsc::channel(VALUE_QUEUE_MAX);
         let beat = Beat::new();
         let state = State {
@@ -186,6 +192,7 @@ impl Plant {
             snapshot_at: parts.next_seq + record::SNAPSHOT_EVERY,
             alarms_since: Vec::new(),
             slowest: Slowest::default(),
+            curtailed: None,
             sent: VecDeque::new(),
             told_wall: HashMap::new(),
         };
@@ -197,7 +204,7 @@ impl Plant {
             script: parts.script,
             journal: parts.journal,
             tables: parts.tables,
-            inbox: Inbox { feeds, acts, values, stop, status: status_tx },
+            inbox: Inbox { feeds, acts, previews, values, stop, status: status_tx },
             values: values_tx,
             beat: beat.clone(),
             ends_at: parts.ends_at,
@@ -207,7 +214,7 @@ impl Plant {
             observer: parts.observer,
             state,
         };
-        (plant, Desk { status, acts: acts_tx }, beat)
+        (plant, Desk { status, acts: acts_tx, previews: previews_tx }, beat)
     }
 
     /// Where hash prices are handed in as they are fetched.
@@ -339,6 +346,9 @@ impl Plant {
         while let Ok(event) = self.inbox.values.try_recv() {
             self.state.waiting.push((event, None));
         }
+        while let Ok(question) = self.inbox.previews.try_recv() {
+            self.answer(question);
+        }
         while let Ok(request) = self.inbox.acts.try_recv() {
             self.state.waiting.push((Event::Operator(request.act), Some(request.done)));
         }
@@ -360,6 +370,16 @@ impl Plant {
         {
             self.state.slowest.ack_wall = self.state.slowest.ack_wall.max(sent.elapsed());
         }
+    }
+
+    /// Says what a curtailment would do; nothing is journaled, for nothing happens.
+    fn answer(&self, question: PreviewRequest) {
+        let preview = self.engine.preview(question.shed, question.by);
+        let named = preview.zip(self.engine.site());
+        let view = named
+            .map(|(p, site)| crate::fleet::view::preview(site, &p, mode_word(self.engine.mode())));
+        // Who asked may have gone away.
+        let _ = question.done.send(view);
     }
 
     fn take_feed(&mut self, message: FeedMessage) {
@@ -446,6 +466,7 @@ impl Plant {
             got = wired => Taken::Wire(got),
             Some(m) = self.inbox.feeds.recv() => Taken::Feed(m),
             Some(r) = self.inbox.acts.recv() => Taken::Act(r),
+            Some(q) = self.inbox.previews.recv() => Taken::Preview(q),
             Some(e) = self.inbox.values.recv() => Taken::Event(e),
             _ = self.inbox.stop.changed() => Taken::Nothing,
             () = self.clock.wait(due, held) => Taken::Nothing,
@@ -455,6 +476,7 @@ impl Plant {
         match taken {
             Taken::Wire((i, result)) => self.take_result(i, result),
             Taken::Feed(m) => self.take_feed(m),
+            Taken::Preview(q) => self.answer(q),
             Taken::Event(e) => self.state.waiting.push((e, None)),
             Taken::Act(r) => {
                 self.state.waiting.push((Event::Operator(r.act), Some(r.done)));
@@ -483,6 +505,7 @@ enum Taken {
     Feed(FeedMessage),
     Event(Event),
     Act(ActRequest),
+    Preview(PreviewRequest),
     Nothing,
 }
 

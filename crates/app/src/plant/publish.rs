@@ -1,6 +1,7 @@
 //! The status others see, made from the engine after its steps.
 
 use super::{FeedBoard, Plant};
+use crate::fleet::view::curtailment;
 use crate::status::*;
 use headgate_core::engine::Engine;
 use headgate_core::event::AutomationMode;
@@ -86,6 +87,7 @@ pub fn nothing_yet() -> Status {
         feeds: Vec::new(),
         hold: None,
         stop: None,
+        curtailment: None,
         down_above: None,
         up_below: None,
         wish: None,
@@ -146,6 +148,7 @@ impl Plant {
             feeds: feed_views(engine, site, &self.feed_board, now),
             hold: engine.hold().map(|h| h.said.clone()),
             stop: engine.stopped().map(String::from),
+            curtailment: curtailment(engine, self.state.curtailed.as_ref()),
             down_above: next.and_then(|n| n.down_above).map(price),
             up_below: next.and_then(|n| n.up_below).map(price),
             wish: decision.map(|d| d.wish.clone()),

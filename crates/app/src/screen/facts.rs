@@ -1,8 +1,11 @@
 //! What there is to say about a site, in groups of label, value, unit and note. The screen and
 //! the plain table say the same things because both say these.
 
-use super::words::{Tone, UNKNOWN, clean, count, known, mw, number, seconds_until, span, time_utc};
+use super::words::{
+    Tone, UNKNOWN, clean, count, known, mw, number, seconds_until, span, time_utc, utc,
+};
 use crate::status::{FeedView, Status};
+use headgate_core::units::Power;
 
 /// One value with all that belongs to it.
 #[derive(Debug, Clone)]
@@ -247,6 +250,15 @@ pub fn banners(s: &Status) -> Vec<(Tone, String)> {
     }
     if let Some(said) = &s.hold {
         all.push((Tone::Alarm, format!("HELD by {}", clean(said))));
+    }
+    if let Some(c) = s.curtailment.as_ref().filter(|c| c.active) {
+        let down = Power(c.asked_w);
+        let text = match (&c.proven_at, c.by < c.at) {
+            (Some(t), _) => format!("CURTAILED by {down}, proven at {}", utc(t)),
+            (None, false) => format!("CURTAILING {down} by {}, not proven yet", utc(&c.by)),
+            (None, true) => format!("NOT PROVEN: {down} was to be down by {}", utc(&c.by)),
+        };
+        all.push((Tone::Alarm, format!("{text}; {}", clean(&c.said))));
     }
     if s.seq == 0 {
         all.push((Tone::Quiet, "waiting for the first step".into()));

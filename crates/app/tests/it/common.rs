@@ -351,7 +351,8 @@ pub fn time(text: &str) -> Time {
 #[track_caller]
 pub fn check_counts(summary: &Value) {
     let n = |key: &str| summary[key].as_u64().unwrap_or_else(|| panic!("no {key}: {summary}"));
-    assert_eq!(n("commands"), n("acked") + n("refused") + n("timed_out"), "{summary}");
+    let answers = n("acked") + n("refused") + n("timed_out") + n("unconfirmed");
+    assert_eq!(n("commands"), answers, "{summary}");
     let ends = n("confirmed") + n("drifted") + n("unavailable") + n("superseded");
     assert_eq!(n("commands"), ends, "{summary}");
 }

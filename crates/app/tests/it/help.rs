@@ -3,7 +3,7 @@
 use crate::common::{headgate, run};
 
 /// Every command with a help text of its own.
-const COMMANDS: [&[&str]; 25] = [
+const COMMANDS: [&[&str]; 28] = [
     &[],
     &["demo"],
     &["run"],
@@ -13,6 +13,9 @@ const COMMANDS: [&[&str]; 25] = [
     &["hold"],
     &["release"],
     &["stop"],
+    &["fleet"],
+    &["fleet", "curtail"],
+    &["fleet", "resume"],
     &["replay"],
     &["settle"],
     &["plan"],

@@ -7,6 +7,7 @@ mod backtest;
 mod common;
 mod contract;
 mod crash;
+mod fleet;
 mod foreseen;
 mod garbage;
 mod help;

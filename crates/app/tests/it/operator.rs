@@ -98,13 +98,14 @@ fn check_shapes(data: &Path) {
     seen["alarms"] = Value::Array(Vec::new());
     keys(&seen, "status", &mut found);
     insta::assert_snapshot!(found.join("\n"), @"
-    status: alarms at at_ns clock commands currency down_above feeds
-        generation hold import_limit_w ladder machines market mean_breakeven measured_w
-        mode money planned_w point policy price ready seq
-        site staircase stop target_w unknown_machines up_below wake_at wish
+    status: alarms at at_ns clock commands currency curtailment down_above
+        feeds generation hold import_limit_w ladder machines market mean_breakeven
+        measured_w mode money planned_w point policy price ready
+        seq site staircase stop target_w unknown_machines up_below wake_at
+        wish
     status.clock: progress proving speed
     status.commands: acked commands confirmed drifted open refused superseded timed_out
-        unavailable
+        unavailable unconfirmed
     status.feeds[]: age_s last_error last_error_s name ok_s role source stale
     status.machines: all asleep awake excluded failed lost
     status.money: compute_revenue energy_cost energy_mwh profit rate_per_h sell_back

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::ahead::{self, Ahead, AtPrice};
+use super::deadline::Call;
 use super::view::Loss;
 use crate::bounds::Fold;
 use crate::choose::{Bounds, Shape, Stock, Wish, allocate, asleep_power, pick, stocks};
@@ -59,18 +60,14 @@ impl Engine {
         self.setpoint.get_or_insert(present);
         let aheads = self.aheads(&site, marginal, now);
         let proposal = self.propose(&site, &stocks, marginal, present, aheads, now);
-        let fold = self.fold(&site, &stocks, now, present, loss);
+        let call = self.call(&site, now);
+        let fold = self.fold(&site, &stocks, now, present, (loss, call.as_ref()));
         let (target, ladder) = fold.finish(proposal.preferred);
-        self.alarm_overridden(&ladder, step);
-        let shapes = self.shapes(&site, &stocks, &proposal, target, now);
-        let changes = match &shapes {
-            Some(shapes) => pick(&site, &self.roster, shapes, now),
-            None => Vec::new(),
-        };
-        let changes = self.paid_for(&site, target, changes);
+        self.alarm_overridden(&site, &ladder, now, step);
+        let changes = self.changes(&site, &stocks, &proposal, target, (call.as_ref(), now));
+        call.as_ref().inspect(|call| self.look_again(now, call, changes.len()));
         let (downs, ups) = self.directions(&changes);
-        let acting = matches!(self.mode.0, AutomationMode::Auto | AutomationMode::Hold);
-        let plan = (acting && !changes.is_empty()).then(|| self.plan(now, changes));
+        let plan = (self.acts() && !changes.is_empty()).then(|| self.plan(now, changes));
         let decision = Decision {
             cause: self.seq,
             at: now,
@@ -90,6 +87,7 @@ impl Engine {
         self.ask_again = ahead::ask_again_at(&proposal.aheads);
         self.remember(now, target);
         step.plan = plan;
+        step.switches.extend(call.map(Call::switches).into_iter().flatten());
         if self.last.as_ref().is_none_or(|last| differs(last, &decision)) {
             step.decision = Some(decision.clone());
         }
@@ -200,7 +198,14 @@ impl Engine {
         site.overhead.meter(sum)
     }
 
-    fn fold(&self, site: &Site, stocks: &[Stock], now: Time, present: Power, loss: Loss) -> Fold {
+    fn fold(
+        &self,
+        site: &Site,
+        stocks: &[Stock],
+        now: Time,
+        present: Power,
+        (loss, call): (Loss, Option<&Call>),
+    ) -> Fold {
         let since = self.ramp_span(now);
         let mut fold = self.physical(site, stocks, now);
         if let Some(ramp) = site.limits.ramp_up {
@@ -232,6 +237,9 @@ impl Engine {
         fold.narrow(Rung::SiteImport, None, Some(import), || {
             format!("the connection carries {import}")
         });
+        if let Some((aim, text)) = call.map(Call::ceiling) {
+            fold.narrow(Rung::Obligation, None, Some(aim), || text.to_owned());
+        }
         self.fold_policy(site, stocks, now, present, loss, since, &mut fold);
         fold
     }
@@ -314,6 +322,7 @@ impl Engine {
             }
         }
         self.fold_wear(site, stocks, now, fold);
+        self.fold_inrush(site, now, fold);
     }
 
     fn fold_wear(&self, site: &Site, stocks: &[Stock], now: Time, fold: &mut Fold) {
@@ -430,6 +439,8 @@ impl Engine {
 
     fn plan(&mut self, now: Time, changes: Vec<Change>) -> DispatchPlan {
         self.generation += 1;
+        self.note_wave(now, &changes);
+        self.note_started(now, &changes);
         self.roster.tell(now, self.generation, &changes);
         self.carry_out(now, self.generation, &changes);
         DispatchPlan {
@@ -458,9 +469,40 @@ impl Engine {
         }
     }
 
-    fn alarm_overridden(&mut self, ladder: &[Narrowing], step: &mut super::Step) {
+    /// Who changes: what an obligation asks for, or what economics wishes within the limits.
+    fn changes(
+        &self,
+        site: &Site,
+        stocks: &[Stock],
+        proposal: &Proposal,
+        target: Power,
+        (call, now): (Option<&Call>, Time),
+    ) -> Vec<Change> {
+        if let Some(call) = call.filter(|c| c.tells() && target >= c.ceiling().0) {
+            return self.told_now(site, call, target, now);
+        }
+        let shapes = self.shapes(site, stocks, proposal, target, now);
+        let changes = shapes.map_or_else(Vec::new, |s| pick(site, &self.roster, &s, now));
+        let mut changes = self.paid_for(site, target, changes);
+        if let Some(call) = call {
+            let level = |c: &Change| self.roster.machines()[c.machine.index()].level;
+            changes.retain(|c| call.admits(level(c), c.level));
+        }
+        changes
+    }
+
+    fn alarm_overridden(
+        &mut self,
+        site: &Site,
+        ladder: &[Narrowing],
+        now: Time,
+        step: &mut super::Step,
+    ) {
         for rung in [Rung::GridEmergency, Rung::SiteImport, Rung::Obligation] {
-            let lost = ladder.iter().find(|n| n.rung == rung).and_then(|n| n.overridden);
+            let found = ladder.iter().find(|n| n.rung == rung);
+            // A ramp that is under way and ends in time takes nothing from what is asked.
+            let found = found.filter(|n| !self.in_time_by_ramp(site, n, now));
+            let lost = found.and_then(|n| n.overridden);
             let text = || {
                 let o = lost.expect("the alarm is raised only where something was lost");
                 format!("{} lost {} to {}", rung.name(), o.watts, o.by.name())

@@ -1,5 +1,6 @@
 //! Taking events in: what each one changes in what the engine knows.
 
+use super::learn::{Learned, Lesson};
 use super::{Engine, HeldBy, Mode, Step};
 use crate::event::{Act, AutomationMode, Event, FeedId, OperatorAct};
 use crate::fleet::{MachineId, TelemetryBatch};
@@ -34,11 +35,13 @@ impl Engine {
                     *slot = Some((*p, now));
                 }
             }
-            Event::Operator(act) => self.operator(act),
+            Event::Operator(act) => self.operator(now, act, step),
             Event::Tick => {}
             Event::ClockStepped { by } => self.clock_stepped(now, *by),
             Event::Units(units) => self.units_next.clone_from(units),
             Event::Models(models) => self.models_next.clone_from(models),
+            Event::Hands(hands) => self.hands_next.clone_from(hands),
+            Event::Switch { switch, closed } => self.switch_seen(*switch, *closed),
         }
     }
 
@@ -68,6 +71,7 @@ impl Engine {
         self.decided_at = None;
         self.feeds_since = Some(now);
         self.ledger.restart();
+        self.obligation_restarts(0, false);
         self.assume_obeyed(now);
     }
 
@@ -89,7 +93,10 @@ impl Engine {
         if !same_fleet {
             self.sums = vec![None; site.cohorts.len()];
             self.regrets = vec![Regret::NONE; site.cohorts.len()];
+            self.learned = Learned::priors(site);
         }
+        let same_machines = old_site.as_ref().is_some_and(|o| o.machines == site.machines);
+        self.obligation_restarts(site.machines.len(), !same_machines);
         if old_site.as_ref().is_none_or(|o| o.drivers != site.drivers) {
             self.heard = vec![None; site.drivers.len()];
         }
@@ -104,6 +111,7 @@ impl Engine {
         self.site = Some(Arc::new(site.clone()));
         self.configure_units(now, site);
         self.configure_models(site);
+        self.configure_hands();
     }
 
     pub(super) fn set_mode(&mut self, mode: AutomationMode) {
@@ -164,12 +172,21 @@ impl Engine {
                 *slot = Some(*sum);
             }
         }
+        let mut lessons = vec![Lesson::default(); self.learned.len()];
         for report in &batch.machines {
-            self.roster.report(now, report);
+            let Some(before) = self.roster.report(now, report) else { continue };
+            if Lesson::teaches(before, report) {
+                let after = &self.roster.machines()[report.machine.index()];
+                lessons[usize::from(after.cohort)].hear(before, after, report);
+            }
+            if self.obligation.is_some() {
+                self.note_told(now, report);
+            }
         }
+        super::learn::take(&mut self.learned, &lessons);
     }
 
-    fn operator(&mut self, o: &OperatorAct) {
+    fn operator(&mut self, now: Time, o: &OperatorAct, step: &mut Step) {
         let said: String = format!("{}: {}", o.actor, o.reason).chars().take(TEXT_MAX).collect();
         match o.act {
             Act::Hold { power, until } => {
@@ -184,6 +201,8 @@ impl Engine {
             }
             Act::Stop => self.stop = Some(said),
             Act::Mode(mode) => self.set_mode(mode),
+            Act::Curtail { shed, by } => self.curtail(now, (shed, by), said),
+            Act::Resume => self.resume(now, step),
         }
     }
 
@@ -210,5 +229,7 @@ impl Engine {
         self.ledger.restart();
         self.setpoints.clear();
         self.decided_at = None;
+        self.obligation_restarts(0, false);
+        self.started.iter_mut().for_each(|(at, _)| *at = (*at).min(now));
     }
 }

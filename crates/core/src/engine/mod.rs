@@ -4,15 +4,20 @@
 //! same engine runs live, in back-test and in replay; only where events come from differs.
 
 mod ahead;
+mod deadline;
 mod decide;
+mod inrush;
 mod intake;
+mod learn;
 mod outlook;
 mod units;
 mod view;
 mod wake;
 
+use crate::curtail::CurtailReport;
 use crate::event::{AutomationMode, CohortModel, Event, Hashprice, Stamped};
 use crate::fleet::{CohortId, CohortSum};
+use crate::hands::{Hands, SwitchChange};
 use crate::horizon::Regret;
 use crate::horizon::advise::Adviser;
 use crate::horizon::unit::UnitSpec;
@@ -29,6 +34,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+pub use deadline::Obligation;
+pub use learn::Learned;
 pub use outlook::{CohortOutlook, Outlook, OutlookError};
 pub use units::NO_DRIVER;
 
@@ -45,6 +52,10 @@ pub struct Step {
     pub closed: Vec<LedgerInterval>,
     /// When the engine wants its next [`crate::event::Event::Tick`] at the latest.
     pub wake: Time,
+    /// What became of a curtailment, once there is nothing more to wait for.
+    pub report: Option<CurtailReport>,
+    /// Switches that are to be opened or closed.
+    pub switches: Vec<SwitchChange>,
 }
 
 impl Step {
@@ -55,6 +66,8 @@ impl Step {
             && self.plan.is_none()
             && self.alarms.is_empty()
             && self.closed.is_empty()
+            && self.report.is_none()
+            && self.switches.is_empty()
     }
 }
 
@@ -112,6 +125,16 @@ pub struct Engine {
     ask_again: Option<Time>,
     /// Models told of, until the configuration they belong to comes.
     models_next: Vec<CohortModel>,
+    /// Power that must be down until somebody lets go.
+    obligation: Option<Obligation>,
+    /// What machines have shown of themselves, by cohort.
+    learned: Vec<Learned>,
+    hands: Hands,
+    /// Switches told of, until the configuration they belong to comes.
+    hands_next: Hands,
+    switches: Vec<deadline::SwitchState>,
+    /// Power of machines started within the limit on inrush's window, and when.
+    started: VecDeque<(Time, Power)>,
     last: Option<Decision>,
 }
 
@@ -147,6 +170,8 @@ impl Engine {
                 _ => self.pass(now),
             },
             wake: now + crate::limits::IDLE_STEP,
+            report: None,
+            switches: Vec::new(),
         };
         self.now = Some(now);
         self.take(now, &stamped.event, &mut step);
@@ -154,6 +179,7 @@ impl Engine {
         self.roster.follow_bias();
         let seen = self.price(now);
         self.watch(now, seen.1, &mut step);
+        self.oblige(now, &mut step);
         // A stop does not wait for the last machine to be read back: those not heard of yet are
         // counted as drawing and told nothing.
         if self.ready() || (self.site.is_some() && self.stop.is_some()) {

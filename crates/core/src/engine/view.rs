@@ -6,7 +6,7 @@ use crate::market::{Expected, PriceKind};
 use crate::merit::Staircase;
 use crate::number::{div_half_even, to_i64};
 use crate::policy::discounted;
-use crate::site::{MeterKind, Site, Value};
+use crate::site::{Site, Value};
 use crate::time::{Span, Time};
 use crate::units::{Money, Power, Price};
 
@@ -71,15 +71,15 @@ impl Engine {
     /// with overhead added. Missing is not zero.
     #[must_use]
     pub fn measured_import(&self) -> Option<Power> {
-        let site = self.site.as_deref()?;
-        let now = self.now?;
-        for (meter, reading) in site.meters.iter().zip(&self.meters) {
-            if let (MeterKind::Reported, Some((power, at))) = (meter.kind, reading)
-                && now.since(*at) <= meter.stale_after
-            {
-                return Some(*power);
-            }
+        if let Some((power, _)) = self.metered(self.now?) {
+            return Some(power);
         }
+        self.machine_import()
+    }
+
+    /// Import by the machines' own watts as last measured, overhead added.
+    pub(super) fn machine_import(&self) -> Option<Power> {
+        let site = self.site.as_deref()?;
         let mut machines = Power::ZERO;
         for sum in &self.sums {
             machines += (*sum)?.power;

@@ -163,6 +163,7 @@ impl Engine {
         }
         self.wake_for_units(&mut at);
         self.wake_for_advice(&mut at);
+        self.wake_for_obligation(&mut at);
         self.wake_for_decision(now, &mut at);
         wake.max(now + WAKE_LEAST)
     }
@@ -188,6 +189,7 @@ impl Engine {
                     at(now + CONTROL_STEP);
                 }
                 Rung::Dwell => at(now + Span(CONTROL_STEP.0 * 6)),
+                Rung::Inrush => at(self.next_inrush(now).unwrap_or(now)),
                 Rung::Wear => at(self.roster.next_start_free(now).unwrap_or(now) + Span(1)),
                 _ => {}
             }

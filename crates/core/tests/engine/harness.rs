@@ -18,6 +18,13 @@ pub struct World {
     pub phase: Vec<TargetPhase>,
     /// Machines that acknowledge and keep drawing.
     pub liars: Vec<bool>,
+    /// Those are heard of as on their way, and not as failed.
+    pub silent_liars: bool,
+    /// Liars say nothing once they are told something.
+    pub mute: bool,
+    /// How often a machine was told what it was told last.
+    pub told_twice: usize,
+    pub told: Vec<Option<Level>>,
     pub log: Vec<String>,
     pub reported: Vec<Option<Power>>,
     /// The price repeated every five minutes while time runs; `None` is a silent feed.
@@ -37,6 +44,10 @@ impl World {
             generation: vec![0; n],
             phase: vec![TargetPhase::Confirmed; n],
             liars: vec![false; n],
+            silent_liars: false,
+            mute: false,
+            told_twice: 0,
+            told: vec![None; n],
             log: Vec::new(),
             reported: vec![None; n],
             repeats: None,
@@ -65,8 +76,14 @@ impl World {
                 let i = c.machine.index();
                 self.generation[i] = plan.generation;
                 self.phase[i] = TargetPhase::Confirmed;
-                if self.liars[i] {
-                    self.phase[i] = TargetPhase::Drifted;
+                self.told_twice += usize::from(self.told[i] == Some(c.level));
+                self.told[i] = Some(c.level);
+                if self.liars[i] && self.silent_liars {
+                    self.phase[i] = TargetPhase::Dispatched;
+                } else if self.liars[i] {
+                    let mute = self.mute;
+                    self.phase[i] =
+                        if mute { TargetPhase::Unavailable } else { TargetPhase::Drifted };
                 } else {
                     self.levels[i] = c.level;
                 }
@@ -85,6 +102,10 @@ impl World {
         self.site.cohorts[cohort].curve.at(self.levels[i]).power
     }
 
+    fn is_mute(&self, i: usize) -> bool {
+        self.mute && self.liars[i] && self.told[i].is_some()
+    }
+
     /// One batch that tells the truth about every machine that changed.
     pub fn telemetry(&mut self) -> Step {
         let n = self.levels.len();
@@ -94,8 +115,12 @@ impl World {
                 machine: MachineId(u32::try_from(i).unwrap()),
                 generation: self.generation[i],
                 phase: self.phase[i],
-                link: Link::Fresh,
-                answer: None,
+                link: if self.is_mute(i) { Link::Silent } else { Link::Fresh },
+                answer: (self.generation[i] > 0).then_some(if self.is_mute(i) {
+                    Answer::TimedOut
+                } else {
+                    Answer::Accepted
+                }),
                 declared: None,
                 watts: Some(self.watts(i)),
                 measured_at: Some(self.now),
@@ -129,6 +154,26 @@ impl World {
         let price = Price(usd * 1_000_000);
         let rows = vec![PriceRow { interval, price, known_at: self.now }];
         self.feed(Event::Prices { feed: FeedId(0), kind: PriceKind::Dispatch, rows })
+    }
+
+    /// The program dies and starts again on its snapshot; machines are to be read back.
+    pub fn restart(&mut self) {
+        let bytes = postcard::to_stdvec(&self.engine).unwrap();
+        self.engine = postcard::from_bytes::<Engine>(&bytes).unwrap();
+        self.generation.fill(0);
+        self.phase.fill(TargetPhase::Confirmed);
+        self.reported.fill(None);
+        self.told.fill(None);
+        self.feed(Event::Started { version: "test".into(), epoch: 2 });
+        let site = Box::new(self.site.clone());
+        self.feed(Event::Configured(site));
+    }
+
+    /// The price repeated, where it is due.
+    pub fn price_again(&mut self) {
+        if let Some(usd) = self.repeats.filter(|_| self.now >= self.posted + Span::minutes(5)) {
+            self.price(usd);
+        }
     }
 
     pub fn operator(&mut self, act: Act) -> Step {

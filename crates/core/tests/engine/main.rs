@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+mod curtail;
 mod harness;
 mod properties;
 mod scenarios;

@@ -1,19 +1,18 @@
 //! From a plan's change to a command on the wire, its answer, its one retry and its proof.
 
 use super::FleetDriver;
-use super::machine::{Bar, CohortState, Command, Kind, Profile, Reading, Stage, Want};
+use super::machine::{Bar, CohortState, Command, Ending, Kind, Profile, Reading, Stage, Want};
+use super::poll::UNMEASURED;
 use super::wire::Queue;
-use crate::cgminer::{ReplyError, WORDS_MAX, words};
-use crate::luxos::{Conversation, Goal, Turn};
+use crate::cgminer::{WORDS_MAX, words};
+use crate::family::{self, Goal, Rival, Turn};
 use crate::{Failure, Output};
-use headgate_core::fleet::{Answer, Declared, Level, TargetPhase};
+use headgate_core::fleet::{Answer, Declared, Level, Link, TargetPhase};
 use headgate_core::plan::{Change, DispatchPlan};
 use headgate_core::time::Span;
 
 /// Tries of one command beyond the first; choosing another machine is the core's.
 const RETRIES: u8 = 1;
-/// Pause before a session that another holds is asked for again.
-const SESSION_PAUSE: Span = Span::seconds(2);
 
 impl FleetDriver {
     /// Takes in a plan; changes of machines that are not ours are ignored.
@@ -37,6 +36,11 @@ impl FleetDriver {
             Some("an older plan came after a newer one")
         } else if !cohort.has(change.level) {
             Some("the plan names a level this machine does not have")
+        } else if !self.family.can().trim
+            && change.level != Level::SLEEP
+            && change.level != cohort.default
+        {
+            Some("its firmware knows no level between sleep and its default")
         } else {
             None
         };
@@ -60,15 +64,19 @@ impl FleetDriver {
     /// Ends what stands in the way of a newer target, as far as it can be ended now.
     fn make_way(&mut self, m: u32, out: &mut Output) {
         let machine = &mut self.machines[m as usize];
-        let on_wire = machine.wire.is_some_and(|w| matches!(w.kind, Kind::Command | Kind::Logoff));
+        let on_wire =
+            machine.wire.is_some_and(|w| matches!(w.kind, Kind::Command | Kind::GiveBack));
         match machine.stage() {
             Some(Stage::Proving) => self.supersede(m),
             // Its reply is on the way: the newer target is looked at when it has come.
             Some(_) if on_wire => return,
-            Some(_) => {
-                if let Some(c) = &mut machine.command {
-                    machine.session = c.talk.take_session();
-                    self.counts.timed_out += u64::from(c.counted);
+            Some(stage) => {
+                self.end_talk(m);
+                if self.machines[m as usize].command.as_ref().is_some_and(|c| c.counted) {
+                    self.count_ending(match stage {
+                        Stage::Verifying => Ending::Unconfirmed,
+                        _ => Ending::Answer(Answer::TimedOut),
+                    });
                 }
                 self.supersede(m);
             }
@@ -90,7 +98,7 @@ impl FleetDriver {
 
     fn leave_stage(&mut self, command: &Command) {
         match command.stage {
-            Stage::Talking | Stage::Pausing => self.talking -= 1,
+            Stage::Talking | Stage::Pausing | Stage::Verifying => self.talking -= 1,
             Stage::Proving => self.falling -= usize::from(command.fall),
         }
     }
@@ -131,16 +139,17 @@ impl FleetDriver {
         let goal = self.goal(m, want.level);
         let machine = &mut self.machines[m as usize];
         machine.want = None;
-        let session = machine.session.take();
+        let talk = self.family.begin(family::Want::Do(goal), machine.keep.take());
         machine.command = Some(Box::new(Command {
             level: want.level,
             generation: want.generation,
             valid_until: want.valid_until,
-            talk: Conversation::new(goal, session),
+            talk,
             stage: Stage::Talking,
             tries: 0,
+            verified: false,
             counted: false,
-            answer: Answer::TimedOut,
+            ending: Ending::Answer(Answer::TimedOut),
             fall: false,
             polled: false,
             heard: false,
@@ -168,11 +177,11 @@ impl FleetDriver {
         let cohort = &self.cohorts[usize::from(machine.kind)];
         machine.target = Some(level);
         machine.bar = bar(cohort, machine.watts, level);
-        let logoff = machine.session.is_some();
+        let logoff = machine.holds();
         self.because(m, "its lease ran out before it could be told");
         self.set_phase(m, TargetPhase::Unavailable);
         if logoff {
-            self.enqueue(m, Queue::Logoff);
+            self.enqueue(m, Queue::GiveBack);
         }
     }
 
@@ -190,8 +199,9 @@ impl FleetDriver {
         let wake = !(runs && told_to_run && says_so);
         let set = machine.profile.unwrap_or(Profile::Of(cohort.default)) == Profile::Of(level);
         // Changing the profile of a running machine is all there is to say, known or not.
-        let profile = (!wake || !set).then(|| cohort.power_at(level));
-        Goal::Work { wake, profile }
+        let power = (!wake || !set).then(|| cohort.power_at(level));
+        let power = power.filter(|_| self.family.can().trim);
+        Goal::Work { wake, power }
     }
 
     /// Puts the next words of a conversation on the wire, unless they came too late.
@@ -202,7 +212,11 @@ impl FleetDriver {
             return self.abort(m);
         }
         if now >= command.valid_until && command.tries > 0 {
-            return self.answered(m, Answer::TimedOut);
+            return self.answered(m, Ending::Answer(Answer::TimedOut));
+        }
+        if now >= command.valid_until && command.verified && command.talk.speaks() {
+            // Looking what became of it is always right; telling it again has come too late.
+            return self.answered(m, Ending::Unconfirmed);
         }
         if command.talk.speaks() {
             self.count(m);
@@ -210,16 +224,16 @@ impl FleetDriver {
                 self.set_phase(m, TargetPhase::Dispatched);
             }
         }
-        let Some(command) = &self.machines[m as usize].command else { return };
-        let bytes = command.talk.say();
-        self.send(m, Kind::Command, bytes, out);
+        let Some(command) = &mut self.machines[m as usize].command else { return };
+        let ask = command.talk.say(now);
+        self.send(m, Kind::Command, ask, out);
     }
 
     /// Gives up a command of which nothing but the request for a session was said.
     fn abort(&mut self, m: u32) {
+        self.end_talk(m);
         let machine = &mut self.machines[m as usize];
-        let Some(mut command) = machine.command.take() else { return };
-        machine.session = command.talk.take_session();
+        let Some(command) = machine.command.take() else { return };
         let open = machine.want.is_some();
         self.leave_stage(&command);
         if open {
@@ -253,10 +267,27 @@ impl FleetDriver {
     /// A command's reply came.
     pub(super) fn command_reply(&mut self, m: u32, bytes: &[u8], out: &mut Output) {
         self.heard(m);
+        let now = self.now;
         let Some(command) = &mut self.machines[m as usize].command else { return };
-        let turn = command.talk.hear(bytes);
-        let waits = self.machines[m as usize].want.is_some();
-        let counted = self.machines[m as usize].command.as_ref().is_some_and(|c| c.counted);
+        let turn = command.talk.hear(now, bytes);
+        self.command_turn(m, turn, out);
+    }
+
+    /// A command's request was not answered.
+    pub(super) fn command_failed(&mut self, m: u32, failure: Failure, out: &mut Output) {
+        let now = self.now;
+        let Some(command) = &mut self.machines[m as usize].command else { return };
+        match command.talk.lost(now, failure) {
+            Turn::Lost(failure) => self.command_lost(m, failure),
+            turn => self.command_turn(m, turn, out),
+        }
+    }
+
+    /// Goes on with a command, or ends the saying of it.
+    fn command_turn(&mut self, m: u32, turn: Turn, out: &mut Output) {
+        let machine = &self.machines[m as usize];
+        let waits = machine.want.is_some();
+        let counted = machine.command.as_ref().is_some_and(|c| c.counted);
         if waits && counted {
             return self.overtaken(m, &turn);
         }
@@ -264,23 +295,31 @@ impl FleetDriver {
             self.redirect(m);
         }
         match turn {
-            Ok(Turn::Say(_)) => self.say(m, out),
-            Ok(Turn::Pause) => {
-                if let Some(c) = &mut self.machines[m as usize].command {
-                    c.stage = Stage::Pausing;
-                }
-                self.set_due(m, Some(self.now + SESSION_PAUSE));
-            }
-            Ok(Turn::Accepted) => self.answered(m, Answer::Accepted),
-            Ok(Turn::Refused(why)) => {
+            Turn::Say => self.say(m, out),
+            // What needed no word is the newer target's to need or not.
+            Turn::Accepted | Turn::Unconfirmed | Turn::Verify(_) if waits => self.say(m, out),
+            Turn::Wait(pause) => self.pause(m, Stage::Pausing, pause),
+            Turn::Verify(pause) => self.pause(m, Stage::Verifying, pause),
+            Turn::Accepted => self.answered(m, Ending::Answer(Answer::Accepted)),
+            Turn::Unconfirmed => self.answered(m, Ending::Unconfirmed),
+            Turn::Refused(why) => {
                 self.because(m, &why);
-                self.answered(m, Answer::Refused);
+                self.answered(m, Ending::Answer(Answer::Refused));
             }
-            Err(e) => {
-                self.because(m, &e.to_string());
-                self.answered(m, Answer::Refused);
+            Turn::Lost(failure) => self.command_lost(m, failure),
+            Turn::Read(_) => {
+                self.because(m, "it answered something else");
+                self.answered(m, Ending::Answer(Answer::Refused));
             }
         }
+    }
+
+    fn pause(&mut self, m: u32, stage: Stage, pause: Span) {
+        if let Some(c) = &mut self.machines[m as usize].command {
+            c.stage = stage;
+            c.verified |= stage == Stage::Verifying;
+        }
+        self.set_due(m, Some(self.now + pause));
     }
 
     /// Turns a conversation that only asked for a session so far to the newest target.
@@ -297,30 +336,29 @@ impl FleetDriver {
     }
 
     /// A reply came to a command that a newer target has overtaken.
-    fn overtaken(&mut self, m: u32, turn: &Result<Turn, ReplyError>) {
+    fn overtaken(&mut self, m: u32, turn: &Turn) {
+        let now = self.now;
         let machine = &mut self.machines[m as usize];
         let Some(command) = &mut machine.command else { return };
-        let accepted = match turn {
-            Ok(Turn::Accepted) => true,
+        let ending = match turn {
+            Turn::Accepted => Ending::Answer(Answer::Accepted),
             // Part of it was accepted and the rest is not to be said any more.
-            Ok(Turn::Say(_)) => command.talk.speaks(),
-            Ok(Turn::Pause | Turn::Refused(_)) | Err(_) => false,
+            Turn::Say if command.talk.speaks() => Ending::Answer(Answer::Accepted),
+            Turn::Verify(_) | Turn::Unconfirmed => Ending::Unconfirmed,
+            Turn::Lost(_) => Ending::Answer(Answer::TimedOut),
+            _ => Ending::Answer(Answer::Refused),
         };
-        machine.session = command.talk.take_session();
-        let answer = if accepted { Answer::Accepted } else { Answer::Refused };
-        machine.answer = Some((answer, self.now));
-        if accepted {
-            self.counts.acked += 1;
-        } else {
-            self.counts.refused += 1;
-        }
+        command.ending = ending;
+        machine.answer = ending.answer().map(|answer| (answer, now));
+        self.end_talk(m);
+        self.count_ending(ending);
         self.note_done(m);
         self.supersede(m);
         self.line_up(m);
     }
 
-    /// A command's request was not answered.
-    pub(super) fn command_failed(&mut self, m: u32, failure: Failure) {
+    /// A command's request came to nothing.
+    fn command_lost(&mut self, m: u32, failure: Failure) {
         self.missed(m);
         self.count(m);
         self.because(m, super::poll::said_of(failure));
@@ -330,8 +368,8 @@ impl FleetDriver {
         let waits = machine.want.is_some();
         let Some(command) = &mut machine.command else { return };
         if waits {
-            machine.session = command.talk.take_session();
-            self.counts.timed_out += 1;
+            self.end_talk(m);
+            self.count_ending(Ending::Answer(Answer::TimedOut));
             self.supersede(m);
             return self.line_up(m);
         }
@@ -341,84 +379,120 @@ impl FleetDriver {
         self.set_phase(m, TargetPhase::Unavailable);
         self.mark(m);
         self.report.urgent = true;
-        if again { self.line_up(m) } else { self.answered(m, Answer::TimedOut) }
+        if again { self.line_up(m) } else { self.answered(m, Ending::Answer(Answer::TimedOut)) }
+    }
+
+    /// Takes out of a command's talk what outlives it.
+    fn end_talk(&mut self, m: u32) {
+        let machine = &mut self.machines[m as usize];
+        if let Some(command) = &mut machine.command {
+            let kept = command.talk.keep();
+            let rival = command.talk.rival();
+            machine.rival = rival.or(machine.rival);
+            machine.keep(kept);
+        }
+    }
+
+    fn count_ending(&mut self, ending: Ending) {
+        match ending {
+            Ending::Answer(Answer::Accepted) => self.counts.acked += 1,
+            Ending::Answer(Answer::Refused) => self.counts.refused += 1,
+            Ending::Answer(Answer::TimedOut) => self.counts.timed_out += 1,
+            Ending::Unconfirmed => self.counts.unconfirmed += 1,
+        }
     }
 
     /// Notes what an accepted command leaves the machine running.
     fn note_done(&mut self, m: u32) {
         let machine = &mut self.machines[m as usize];
-        let (Some(command), Some((answer, _))) = (&machine.command, machine.answer) else { return };
+        let Some(command) = &machine.command else { return };
         if command.level == Level::SLEEP {
+            if !self.family.can().keeps_power {
+                let cohort = &self.cohorts[usize::from(machine.kind)];
+                machine.profile = Some(Profile::Of(cohort.default));
+            }
             return;
         }
-        machine.profile = Some(match answer {
-            Answer::Accepted => Profile::Of(command.level),
-            Answer::Refused | Answer::TimedOut => Profile::Foreign,
+        machine.profile = Some(match command.ending {
+            Ending::Answer(Answer::Accepted) => Profile::Of(command.level),
+            Ending::Answer(_) | Ending::Unconfirmed => Profile::Foreign,
         });
     }
 
     /// A command has its answer, or is given up: now its proof is awaited.
-    fn answered(&mut self, m: u32, answer: Answer) {
+    fn answered(&mut self, m: u32, ending: Ending) {
         self.count(m);
+        self.end_talk(m);
         let now = self.now;
         let machine = &mut self.machines[m as usize];
         let Some(command) = &mut machine.command else { return };
         let cohort = &self.cohorts[usize::from(machine.kind)];
         command.stage = Stage::Proving;
-        command.answer = answer;
+        command.ending = ending;
         command.ends = on_grid(now + cohort.window(command.fall));
-        machine.answer = Some((answer, now));
-        let session = command.talk.take_session();
+        machine.answer = ending.answer().map(|answer| (answer, now));
         self.talking -= 1;
         self.falling += usize::from(command.fall);
         let look = on_grid(now + cohort.first_look(command.fall));
-        let phase = match answer {
-            Answer::Accepted => TargetPhase::Dispatched,
-            Answer::Refused | Answer::TimedOut => TargetPhase::Unavailable,
+        let phase = match ending {
+            Ending::Answer(Answer::Accepted) | Ending::Unconfirmed => TargetPhase::Dispatched,
+            Ending::Answer(_) => TargetPhase::Unavailable,
         };
-        match answer {
-            Answer::Accepted => self.counts.acked += 1,
-            Answer::Refused => self.counts.refused += 1,
-            Answer::TimedOut => self.counts.timed_out += 1,
-        }
         // A machine that fell mute would only hold a slot; its session dies by itself.
-        machine.session = session.filter(|_| answer != Answer::TimedOut);
-        let logoff = machine.session.is_some();
-        if answer == Answer::Accepted {
+        if machine.holds() && ending == Ending::Answer(Answer::TimedOut) {
+            machine.keep = None;
+        }
+        let logoff = machine.holds();
+        if ending == Ending::Answer(Answer::Accepted) {
             machine.reason = None;
-        } else {
+            if machine.rival == Some(Rival::Session) {
+                machine.rival = None;
+            }
+        } else if phase == TargetPhase::Unavailable {
             self.report.urgent = true;
         }
+        self.count_ending(ending);
         self.set_phase(m, phase);
         self.mark(m);
         self.note_done(m);
         self.set_due(m, Some(look));
         if logoff {
-            self.enqueue(m, Queue::Logoff);
+            self.enqueue(m, Queue::GiveBack);
         }
     }
 
     /// Gives a session back; what the machine says to that changes nothing.
     pub(super) fn give_back(&mut self, m: u32, out: &mut Output) {
         let machine = &mut self.machines[m as usize];
-        if machine.wire.is_some_and(|w| matches!(w.kind, Kind::Command | Kind::Logoff)) {
+        if machine.wire.is_some_and(|w| matches!(w.kind, Kind::Command | Kind::GiveBack)) {
             return;
         }
-        let Some(session) = machine.session.take() else { return };
+        let Some(keep) = machine.keep.take_if(|k| k.holds()) else { return };
         self.abandon_poll(m, out);
-        self.send(m, Kind::Logoff, crate::luxos::logoff(&session), out);
+        if let Some(ask) = self.family.give_back(&keep) {
+            self.send(m, Kind::GiveBack, ask, out);
+        }
     }
 
     /// Whether a reading proves or ends the command whose proof is awaited.
     pub(super) fn prove(&mut self, m: u32, watts: i64) {
         let machine = &mut self.machines[m as usize];
         let Some(command) = &mut machine.command else { return };
-        if command.stage != Stage::Proving {
-            return;
-        }
-        command.heard = true;
         let cohort = &self.cohorts[usize::from(machine.kind)];
-        if cohort.agrees(command.level, watts, machine.bar) {
+        let agrees = cohort.agrees(command.level, watts, machine.bar);
+        match command.stage {
+            Stage::Talking | Stage::Pausing => return,
+            Stage::Verifying if agrees => {}
+            Stage::Verifying => return,
+            Stage::Proving => {}
+        }
+        if command.stage == Stage::Verifying {
+            // The watts are there before any word of it.
+            self.answered(m, Ending::Unconfirmed);
+        }
+        let Some(command) = &mut self.machines[m as usize].command else { return };
+        command.heard = true;
+        if agrees {
             self.close(m, TargetPhase::Confirmed);
         } else if self.now >= command.ends {
             self.close_unproven(m);
@@ -427,20 +501,28 @@ impl FleetDriver {
 
     /// Ends a command whose proof did not come.
     pub(super) fn close_unproven(&mut self, m: u32) {
-        let Some(command) = &self.machines[m as usize].command else { return };
-        let phase = match command.answer {
-            Answer::Accepted if !command.heard => TargetPhase::Unavailable,
-            Answer::Accepted if command.fall => TargetPhase::Drifted,
-            Answer::Accepted => TargetPhase::RestoreFailed,
-            Answer::Refused | Answer::TimedOut => TargetPhase::Unavailable,
+        let machine = &self.machines[m as usize];
+        let Some(command) = &machine.command else { return };
+        let said_no = matches!(command.ending, Ending::Answer(Answer::Refused | Answer::TimedOut));
+        let phase = match command.ending {
+            _ if said_no || !command.heard => TargetPhase::Unavailable,
+            _ if command.fall => TargetPhase::Drifted,
+            _ => TargetPhase::RestoreFailed,
         };
-        if command.answer == Answer::Accepted {
-            let why = if command.heard { "said yes, its watts say no" } else { "not heard of" };
-            self.because(m, why);
+        if !said_no {
+            self.because(
+                m,
+                match command.ending {
+                    _ if !command.heard && machine.link == Link::Fresh => UNMEASURED,
+                    _ if !command.heard => "not heard of",
+                    Ending::Unconfirmed => "it was sent the command, its watts say no",
+                    Ending::Answer(_) => "said yes, its watts say no",
+                },
+            );
         }
         self.close(m, phase);
         if self.options.poll {
-            self.enqueue(m, Queue::Config);
+            self.enqueue(m, Queue::Mode);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the driver keeps of one machine and of one cohort, and what their watts mean.
 
-use crate::luxos::{Conversation, SessionId};
+use crate::family::{Keep, Rival, Setting, Talk};
 use headgate_core::fleet::{Answer, CohortId, Declared, Level, Link, MachineId, TargetPhase};
 use headgate_core::site::Cohort;
 use headgate_core::time::{Span, Time};
@@ -29,10 +29,10 @@ const RISE_EVERY: Span = Span::seconds(30);
 /// What a request on the wire is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    Power,
-    Config,
+    Watts,
+    Mode,
     Command,
-    Logoff,
+    GiveBack,
 }
 
 /// A request on the wire.
@@ -48,8 +48,8 @@ pub(super) struct Wire {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
     Nothing,
-    Power,
-    Config,
+    Watts,
+    Mode,
 }
 
 /// A target not yet under way.
@@ -67,8 +67,29 @@ pub(super) enum Stage {
     Talking,
     /// Waiting for a session that another holds.
     Pausing,
+    /// Sent, and nothing is to be heard for a while: readings may prove it meanwhile.
+    Verifying,
     /// Answered or given up; its proof is awaited.
     Proving,
+}
+
+/// How the saying of a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The machine answered, or did not where it should have.
+    Answer(Answer),
+    /// No answer was to be awaited.
+    Unconfirmed,
+}
+
+impl Ending {
+    /// What the machine answered.
+    pub(super) fn answer(self) -> Option<Answer> {
+        match self {
+            Self::Answer(answer) => Some(answer),
+            Self::Unconfirmed => None,
+        }
+    }
 }
 
 /// A target under way.
@@ -77,13 +98,15 @@ pub(super) struct Command {
     pub level: Level,
     pub generation: u64,
     pub valid_until: Time,
-    pub talk: Conversation,
+    pub talk: Box<dyn Talk>,
     pub stage: Stage,
     /// Failed tries.
     pub tries: u8,
+    /// It was sent, and what became of it was looked for.
+    pub verified: bool,
     /// It is in the counts: the command itself was put on the wire, or never got that far.
     pub counted: bool,
-    pub answer: Answer,
+    pub ending: Ending,
     pub fall: bool,
     /// A reading was asked for since the answer.
     pub polled: bool,
@@ -130,7 +153,12 @@ pub(super) struct Machine {
     pub wire: Option<Wire>,
     pub command: Option<Box<Command>>,
     pub want: Option<Want>,
-    pub session: Option<SessionId>,
+    /// The reading under way.
+    pub poll: Option<Box<dyn Talk>>,
+    /// What the last talk left for the next.
+    pub keep: Option<Keep>,
+    /// Another controller that was met.
+    pub rival: Option<Rival>,
     pub told: Option<(Level, u64, Time)>,
     /// Level of the last target under way, or of one that lapsed: what watts are held against.
     pub target: Option<Level>,
@@ -179,7 +207,9 @@ impl Machine {
             wire: None,
             command: None,
             want: None,
-            session: None,
+            poll: None,
+            keep: None,
+            rival: None,
             told: None,
             target: None,
             answer: None,
@@ -199,6 +229,18 @@ impl Machine {
 
     pub(super) fn suspect(&self) -> bool {
         self.fails > 0
+    }
+
+    /// Whether it holds what must be given back.
+    pub(super) fn holds(&self) -> bool {
+        self.keep.as_ref().is_some_and(Keep::holds)
+    }
+
+    /// Takes in what a talk has left.
+    pub(super) fn keep(&mut self, kept: Option<Keep>) {
+        if kept.is_some() {
+            self.keep = kept;
+        }
     }
 
     pub(super) fn stage(&self) -> Option<Stage> {
@@ -264,6 +306,17 @@ impl CohortState {
         let distance = |p: &(i64, i64)| (p.0 - watts).unsigned_abs();
         let best = self.points.iter().enumerate().min_by_key(|(_, p)| distance(p));
         Level(best.map_or(0, |(i, _)| u8::try_from(i).unwrap_or(u8::MAX)))
+    }
+
+    /// Which level's a setting is.
+    pub(super) fn profile_of(&self, setting: Setting) -> Profile {
+        let Setting::Power(power) = setting else {
+            let default = setting == Setting::Default;
+            return if default { Profile::Of(self.default) } else { Profile::Foreign };
+        };
+        let level = self.nearest(power.0);
+        let known = level > Level::SLEEP && self.power_at(level) == power;
+        if known { Profile::Of(level) } else { Profile::Foreign }
     }
 
     /// Whether watts are those of a sleeping machine.

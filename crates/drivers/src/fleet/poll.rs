@@ -2,15 +2,17 @@
 
 use super::FleetDriver;
 use super::command::on_grid;
-use super::machine::{CohortState, Kind, Machine, NOBODY, Profile, Reading, Stage, Wire};
+use super::machine::{CohortState, Kind, Machine, NOBODY, Reading, Stage};
 use super::wire::Queue;
-use crate::luxos;
+use crate::family::{self, Turn};
 use crate::{Failure, Output, RequestId};
 use headgate_core::fleet::{Level, Link, TargetPhase};
 use headgate_core::time::{Span, Time};
 
 /// Failures in a row after which a machine counts as silent.
 const SILENT_AFTER: u16 = 2;
+/// Said of a machine that answers and does not say what it draws.
+pub(super) const UNMEASURED: &str = "it tells no watts: only a meter can prove what it does";
 /// Shortest pause before a machine is looked at again.
 const LOOK_AGAIN: Span = Span::seconds(1);
 
@@ -34,7 +36,7 @@ impl FleetDriver {
             debug_assert_eq!(at, self.machines[m as usize].due, "one entry a machine");
             self.set_due(m, None);
             match self.machines[m as usize].stage() {
-                Some(Stage::Pausing) => {
+                Some(Stage::Pausing | Stage::Verifying) => {
                     if let Some(c) = &mut self.machines[m as usize].command {
                         c.stage = Stage::Talking;
                     }
@@ -77,7 +79,7 @@ impl FleetDriver {
         for m in 0..self.machines.len() {
             let m = u32::try_from(m).expect("MACHINES_MAX fits 32 bits");
             self.abandon_poll(m, out);
-            self.machines[m as usize].reading = Reading::Power;
+            self.machines[m as usize].reading = Reading::Watts;
         }
     }
 
@@ -92,14 +94,14 @@ impl FleetDriver {
             let index = if second { self.round.cursor - n } else { self.round.cursor };
             let machine = &mut self.machines[index];
             let number = self.round.number;
-            let reads = machine.reading == Reading::Power;
+            let reads = machine.reading == Reading::Watts;
             let patience = backoff(machine.fails, self.options.silent_rounds);
             let due = reads || (machine.suspect() == second && number.is_multiple_of(patience));
             if machine.round == number || !due {
                 self.round.cursor += 1;
                 continue;
             }
-            if second && self.wires.suspects >= self.slots.suspects {
+            if second && self.wires.suspects >= self.slots.suspects() {
                 return None;
             }
             self.round.cursor += 1;
@@ -137,26 +139,62 @@ impl FleetDriver {
     /// A request was answered.
     pub(super) fn reply(&mut self, request: RequestId, bytes: &[u8], out: &mut Output) {
         let Some((m, wire)) = self.land(request) else { return };
+        self.slots.widen();
         match wire.kind {
-            Kind::Power => self.power_reply(m, bytes),
-            Kind::Config => self.config_reply(m, bytes),
+            Kind::Watts | Kind::Mode => self.poll_reply(m, wire.kind, bytes, out),
             Kind::Command => self.command_reply(m, bytes, out),
-            Kind::Logoff => self.heard(m),
+            Kind::GiveBack => self.heard(m),
         }
         self.landed(m);
     }
 
     /// A request was not answered.
-    pub(super) fn failed(&mut self, request: RequestId, failure: Failure) {
+    pub(super) fn failed(&mut self, request: RequestId, failure: Failure, out: &mut Output) {
         let Some((m, wire)) = self.land(request) else { return };
-        match wire {
-            Wire { kind: Kind::Command, .. } => self.command_failed(m, failure),
-            Wire { kind: Kind::Logoff, .. } => {}
-            Wire { kind: Kind::Power | Kind::Config, .. } => {
-                self.poll_failed(m, said_of(failure));
+        if failure != Failure::Local {
+            self.slots.widen();
+        }
+        match wire.kind {
+            kind if failure == Failure::Local => self.not_tried(m, kind),
+            Kind::Command => self.command_failed(m, failure, out),
+            Kind::GiveBack => {}
+            kind => {
+                let now = self.now;
+                let talk = &mut self.machines[m as usize].poll;
+                let turn = talk.as_mut().map_or(Turn::Lost(failure), |t| t.lost(now, failure));
+                self.poll_turn(m, kind, turn, out);
             }
         }
         self.landed(m);
+    }
+
+    fn poll_reply(&mut self, m: u32, kind: Kind, bytes: &[u8], out: &mut Output) {
+        let now = self.now;
+        let Some(talk) = &mut self.machines[m as usize].poll else { return };
+        let turn = talk.hear(now, bytes);
+        self.poll_turn(m, kind, turn, out);
+    }
+
+    /// Goes on with a reading, or ends it.
+    fn poll_turn(&mut self, m: u32, kind: Kind, turn: Turn, out: &mut Output) {
+        if turn == Turn::Say {
+            self.heard(m);
+            return self.say_poll(m, kind, out);
+        }
+        self.end_poll(m);
+        match turn {
+            Turn::Read(reading) if kind == Kind::Watts => self.power_read(m, &reading),
+            Turn::Read(reading) => self.mode_read(m, &reading),
+            Turn::Lost(failure) => self.poll_failed(m, said_of(failure)),
+            // It answers, but what it says is of no use: nothing is known of what it draws.
+            Turn::Refused(why) if kind == Kind::Watts => self.poll_failed(m, &why),
+            Turn::Refused(why) => {
+                // The mode is only a claim; a machine whose watts are known is not lost for it.
+                self.because(m, &why);
+                self.done_reading(m);
+            }
+            _ => self.poll_failed(m, "it is busy"),
+        }
     }
 
     /// Goes on with what waited for a machine's request to end.
@@ -165,8 +203,8 @@ impl FleetDriver {
         if machine.wire.is_some() {
             return;
         }
-        if machine.reading == Reading::Config {
-            self.enqueue(m, Queue::Config);
+        if machine.reading == Reading::Mode {
+            self.enqueue(m, Queue::Mode);
         } else {
             self.line_up(m);
         }
@@ -178,6 +216,11 @@ impl FleetDriver {
             self.because(m, why);
         }
         self.done_reading(m);
+        self.close_overdue(m);
+    }
+
+    /// Ends the waiting for a proof whose time is over.
+    fn close_overdue(&mut self, m: u32) {
         let machine = &self.machines[m as usize];
         let overdue = machine
             .command
@@ -188,48 +231,56 @@ impl FleetDriver {
         }
     }
 
-    fn power_reply(&mut self, m: u32, bytes: &[u8]) {
-        let watts = match luxos::parse_power(bytes) {
-            Ok(watts) => watts,
-            // It answers, but what it says is of no use: nothing is known of what it draws.
-            Err(e) => return self.poll_failed(m, &e.to_string()),
-        };
+    fn power_read(&mut self, m: u32, read: &family::Reading) {
         let machine = &mut self.machines[m as usize];
-        if machine.reading == Reading::Power {
-            machine.reading = Reading::Config;
+        if machine.reading == Reading::Watts {
+            machine.reading = Reading::Mode;
         } else if self.round.number.is_multiple_of(self.options.config_rounds.max(1).into())
             && machine.at_rest()
         {
-            self.enqueue(m, Queue::Config);
+            self.enqueue(m, Queue::Mode);
         }
-        self.reading(m, watts.power.0, watts.psu);
+        self.take_mode(m, read);
+        match read.watts {
+            Some(watts) => self.reading(m, watts.power.0, watts.psu),
+            None => self.unmeasured(m),
+        }
     }
 
-    fn config_reply(&mut self, m: u32, bytes: &[u8]) {
-        let config = match luxos::parse_config(bytes) {
-            Ok(config) => config,
-            Err(e) => {
-                // The mode is only a claim; a machine whose watts are known is not lost for it.
-                self.because(m, &e.to_string());
-                return self.done_reading(m);
-            }
-        };
+    /// It answers and tells no watts: it is heard of, and what it draws is not known.
+    fn unmeasured(&mut self, m: u32) {
         self.heard(m);
+        if self.machines[m as usize].at_rest() {
+            self.because(m, UNMEASURED);
+        }
+        self.close_overdue(m);
+    }
+
+    fn mode_read(&mut self, m: u32, read: &family::Reading) {
+        self.heard(m);
+        self.take_mode(m, read);
+        self.done_reading(m);
+    }
+
+    /// Takes in what a machine says of its own mode.
+    fn take_mode(&mut self, m: u32, read: &family::Reading) {
         let now = self.now;
         let machine = &mut self.machines[m as usize];
-        if let Some(declared) = config.declared {
-            let changed = machine.declared.is_none_or(|(d, _)| d != declared);
+        let mut changed = false;
+        if let Some(declared) = read.declared {
+            changed |= machine.declared.is_none_or(|(d, _)| d != declared);
             machine.declared = Some((declared, now));
-            if changed {
-                self.mark(m);
-            }
         }
-        let machine = &mut self.machines[m as usize];
-        let cohort = &self.cohorts[usize::from(machine.kind)];
-        if let Some(name) = config.profile {
-            machine.profile = Some(profile_of(cohort, &name));
+        if let Some(rival) = read.rival {
+            machine.rival = rival;
         }
-        self.done_reading(m);
+        if let Some(setting) = read.setting {
+            let cohort = &self.cohorts[usize::from(machine.kind)];
+            machine.profile = Some(cohort.profile_of(setting));
+        }
+        if changed {
+            self.mark(m);
+        }
     }
 
     /// A machine answered something.
@@ -336,7 +387,7 @@ impl FleetDriver {
         let machine = &self.machines[m as usize];
         let Some(command) = &machine.command else { return };
         let (fall, ends, polled) = (command.fall, command.ends, command.polled);
-        let reads = machine.wire.is_some_and(|w| w.kind == Kind::Power)
+        let reads = machine.wire.is_some_and(|w| w.kind == Kind::Watts)
             || self.is_queued(m, Queue::Proof)
             || self.is_queued(m, Queue::SuspectProof);
         if now >= ends && !reads && (polled || !self.options.poll) {
@@ -395,27 +446,13 @@ fn backoff(fails: u16, most: u32) -> u64 {
     u64::from(doubled.min(most.max(1)))
 }
 
-/// Which level's profile a name stands for.
-fn profile_of(cohort: &CohortState, name: &str) -> Profile {
-    if name.eq_ignore_ascii_case("default") {
-        return Profile::Of(cohort.default);
-    }
-    let watts = name.strip_suffix(['W', 'w']).and_then(|w| w.parse::<i64>().ok());
-    let level = watts.map(|w| (cohort.nearest(w), w));
-    match level {
-        Some((level, w)) if level > Level::SLEEP && cohort.power_at(level).0 == w => {
-            Profile::Of(level)
-        }
-        _ => Profile::Foreign,
-    }
-}
-
 /// A failure in people's words.
 pub(super) fn said_of(failure: Failure) -> &'static str {
     match failure {
         Failure::Connect => "it cannot be reached: refused or no route",
         Failure::Reset => "the connection broke before a whole reply",
         Failure::Timeout => "it did not answer within the budget",
+        Failure::Local => "this side is out of descriptors or ports",
         Failure::TooLong => "its reply was longer than any reply is",
     }
 }

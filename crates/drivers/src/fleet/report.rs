@@ -4,6 +4,7 @@
 use super::FleetDriver;
 use super::machine::NOBODY;
 use crate::Output;
+use crate::family::{Keep, Rival};
 use headgate_core::fleet::{
     Answer, CohortSum, Declared, Level, Link, MachineId, MachineReport, TargetPhase, TelemetryBatch,
 };
@@ -84,6 +85,8 @@ pub struct MachineView<'a> {
     pub measured: Option<Aged<Power>>,
     /// Whether its PSU measured that; else its firmware estimated it.
     pub psu: bool,
+    /// Another controller on the same knob, where one was met.
+    pub rival: Option<Rival>,
     /// Why it did not do what it should.
     pub reason: Option<&'a str>,
 }
@@ -147,7 +150,8 @@ impl FleetDriver {
     /// When to be called again.
     pub(super) fn wake(&self) -> Option<Time> {
         let due = self.due.first().map(|(at, _)| *at);
-        [self.round.next_at, due, self.batch_at()].into_iter().flatten().min()
+        let held = self.slots.held_until;
+        [self.round.next_at, due, self.batch_at(), held].into_iter().flatten().min()
     }
 
     fn batch(&mut self) -> TelemetryBatch {
@@ -200,8 +204,15 @@ impl FleetDriver {
             declared: machine.declared.map(|(value, at)| Aged { value, at }),
             measured: machine.watts.map(|w| Aged { value: Power(w), at: machine.measured_at }),
             psu: machine.psu,
+            rival: machine.rival,
             reason: machine.reason.as_deref(),
         })
+    }
+
+    /// What the talks with a machine have left for the next: a session, a token, a configuration.
+    #[must_use]
+    pub fn kept(&self, id: MachineId) -> Option<&Keep> {
+        self.machines[self.local(id)? as usize].keep.as_ref()
     }
 
     /// Why a machine did not do what it should, where it did not.
@@ -242,6 +253,7 @@ impl FleetDriver {
         }
         self.due = std::mem::take(&mut self.due).into_iter().map(|(at, m)| (at - by, m)).collect();
         self.round.next_at = self.round.next_at.map(|t| t - by);
+        self.slots.held_until = self.slots.held_until.map(|t| t - by);
         back(&mut self.report.last);
         back(&mut self.report.last_urgent);
     }

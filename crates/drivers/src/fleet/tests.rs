@@ -1,5 +1,6 @@
 //! The driver against machines played in memory, on a clock that only the test moves.
 
+mod families;
 pub(crate) mod farm;
 mod properties;
 
@@ -137,6 +138,13 @@ fn a_second_controller_is_named() {
     insta::assert_snapshot!(check(&mut farm), @"1 = 0+1+0 = 0+0+1+0");
     let why = farm.driver.refused_reason(MachineId(0)).unwrap();
     insta::assert_snapshot!(why, @"another session is active (second controller?)");
+    let rivals = |farm: &Farm| farm.driver.rivals().collect::<Vec<_>>();
+    assert_eq!(rivals(&farm), [(MachineId(0), Rival::Session)]);
+    // It lets go, and the next command gets through.
+    farm.machines[0].session = None;
+    farm.tell(2, 0..1, Level::SLEEP);
+    farm.settle();
+    assert_eq!(rivals(&farm), []);
 }
 
 #[test]
@@ -300,13 +308,36 @@ fn rate_is_read_between_levels() {
 #[test]
 fn another_protocol_is_refused_by_name() {
     let mut site = farm::site(1);
-    site.drivers[0].kind = "whatsminer".into();
+    site.drivers[0].kind = "abacus".into();
     let said = |id: u16, site: &Site| {
         FleetDriver::new(DriverId(id), site, Options::default()).unwrap_err().to_string()
     };
-    insta::assert_snapshot!(
-        said(0, &site),
-        @r#"failed to build driver luxos: kind "whatsminer" is not "luxos""#
-    );
+    let text = said(0, &site);
+    assert!(text.starts_with(r#"failed to build driver luxos: kind "abacus" is none of luxos, "#));
     insta::assert_snapshot!(said(7, &site), @"failed to build driver 7: the site has 1");
+}
+
+#[test]
+fn a_lack_of_descriptors_narrows_once_and_costs_no_machine_its_name() {
+    let mut farm = Farm::new(200, Habit::Good);
+    farm.read_back();
+    farm.lack_from = Some(farm.now + Span::millis(50));
+    farm.tell(1, 0..200, Level::SLEEP);
+    farm.run_until(|f| f.driver.slots.all < farm::CONCURRENCY);
+    assert!(farm.driver.slots.all >= SLOTS_MIN);
+    farm.run_for(Span::seconds(2));
+    assert_eq!(farm.driver.slots.all, SLOTS_MIN, "it goes no lower, however often it fails");
+    farm.lack_from = None;
+    insta::assert_snapshot!(check(&mut farm), @"200 = 200+0+0 = 200+0+0+0");
+    assert!((0..200).all(|m| farm.driver.machines[m].fails == 0), "no machine was to blame");
+    farm.run_for(Span::minutes(2));
+    assert_eq!(farm.driver.slots.all, farm::CONCURRENCY, "and comes back");
+}
+
+#[test]
+fn mute_machines_narrow_nothing() {
+    let mut farm = Farm::new(200, Habit::Mute);
+    farm.input(Input::ReadBack);
+    farm.run_for(Span::minutes(1));
+    assert_eq!(farm.driver.slots.all, farm::CONCURRENCY);
 }

@@ -3,6 +3,7 @@
 
 use super::FleetDriver;
 use super::machine::{Kind, Reading, Wire};
+use crate::family::{Ask, Want};
 use crate::{Output, Request, RequestId};
 use std::collections::VecDeque;
 
@@ -16,7 +17,7 @@ pub(super) enum Queue {
     /// Commands to machines that answered last time.
     Fresh,
     /// Sessions to give back.
-    Logoff,
+    GiveBack,
     /// Commands to machines that failed last time.
     Suspect,
     /// Readings that may prove a command.
@@ -24,7 +25,7 @@ pub(super) enum Queue {
     /// The same, of machines that failed last time.
     SuspectProof,
     /// Modes to read.
-    Config,
+    Mode,
 }
 
 /// Queues of local machine indices; a machine stands in each at most once.
@@ -60,10 +61,14 @@ impl FleetDriver {
 
     /// Puts as much on the wire as there are slots for.
     pub(super) fn pump(&mut self, out: &mut Output) {
+        if self.slots.held_until.is_some_and(|t| t > self.now) {
+            return;
+        }
+        self.slots.held_until = None;
         while self.wires.in_flight < self.slots.all {
             if let Some(m) = self.pop(Queue::Fresh) {
                 self.speak(m, out);
-            } else if let Some(m) = self.pop(Queue::Logoff) {
+            } else if let Some(m) = self.pop(Queue::GiveBack) {
                 self.give_back(m, out);
             } else if !self.pump_suspects(Queue::Suspect, out) && !self.pump_polls(out) {
                 return;
@@ -72,61 +77,73 @@ impl FleetDriver {
     }
 
     fn pump_suspects(&mut self, queue: Queue, out: &mut Output) -> bool {
-        if self.wires.suspects >= self.slots.suspects {
+        if self.wires.suspects >= self.slots.suspects() {
             return false;
         }
         let Some(m) = self.pop(queue) else { return false };
         if queue == Queue::Suspect {
             self.speak(m, out)
         } else {
-            self.read_power(m, out)
+            self.read(m, Kind::Watts, out)
         }
         true
     }
 
     /// Puts one poll on the wire; false when there is none to put.
     fn pump_polls(&mut self, out: &mut Output) -> bool {
-        if self.wires.polls >= self.slots.polls {
+        if self.wires.polls >= self.slots.polls() {
             return false;
         }
         if let Some(m) = self.pop(Queue::Proof) {
-            self.read_power(m, out);
+            self.read(m, Kind::Watts, out);
             return true;
         }
-        if let Some(m) = self.pop(Queue::Config) {
-            self.read_config(m, out);
+        if let Some(m) = self.pop(Queue::Mode) {
+            self.read_mode(m, out);
             return true;
         }
         if self.pump_suspects(Queue::SuspectProof, out) {
             return true;
         }
         let Some(m) = self.next_of_round() else { return false };
-        self.read_power(m, out);
+        self.read(m, Kind::Watts, out);
         true
     }
 
-    fn read_power(&mut self, m: u32, out: &mut Output) {
+    fn read_mode(&mut self, m: u32, out: &mut Output) {
+        let machine = &self.machines[m as usize];
+        let waits = machine.want.is_some() && machine.reading != Reading::Mode;
+        if !waits {
+            self.read(m, Kind::Mode, out);
+        }
+    }
+
+    /// Begins a reading.
+    fn read(&mut self, m: u32, kind: Kind, out: &mut Output) {
         let machine = &mut self.machines[m as usize];
         if machine.wire.is_some() {
             return;
         }
+        let want = if kind == Kind::Mode { Want::Mode } else { Want::Watts };
+        // A reading needs nothing that shuts others out, and must not lose it.
+        let keep = machine.keep.as_ref().filter(|k| !k.holds()).cloned();
+        machine.poll = Some(self.family.begin(want, keep));
         if let Some(command) = &mut machine.command {
-            command.polled = true;
+            command.polled |= kind == Kind::Watts;
         }
-        self.send(m, Kind::Power, crate::luxos::power(), out);
+        self.say_poll(m, kind, out);
     }
 
-    fn read_config(&mut self, m: u32, out: &mut Output) {
-        let machine = &self.machines[m as usize];
-        let waits = machine.want.is_some() && machine.reading != Reading::Config;
-        if machine.wire.is_some() || waits {
-            return;
-        }
-        self.send(m, Kind::Config, crate::luxos::config(), out);
+    /// Puts the next words of a reading on the wire.
+    pub(super) fn say_poll(&mut self, m: u32, kind: Kind, out: &mut Output) {
+        let now = self.now;
+        let Some(talk) = &mut self.machines[m as usize].poll else { return };
+        let ask = talk.say(now);
+        self.send(m, kind, ask, out);
     }
 
     /// Puts a request on the wire.
-    pub(super) fn send(&mut self, m: u32, kind: Kind, bytes: Vec<u8>, out: &mut Output) {
+    pub(super) fn send(&mut self, m: u32, kind: Kind, ask: Ask, out: &mut Output) {
         self.wires.next_id += 1;
         let id = self.wires.next_id << MACHINE_BITS | u64::from(m);
         let machine = &mut self.machines[m as usize];
@@ -135,8 +152,10 @@ impl FleetDriver {
         self.wires.in_flight += 1;
         self.wires.suspects += usize::from(suspect);
         self.wires.polls += usize::from(is_poll(kind));
-        let machine = machine.id;
-        out.requests.push(Request { id: RequestId(id), machine, bytes, budget: self.budget });
+        let Ask { port, framing, bytes, budget } = ask;
+        let (id, machine) = (RequestId(id), machine.id);
+        let budget = budget.unwrap_or(self.budget);
+        out.requests.push(Request { id, machine, port, framing, bytes, budget });
     }
 
     /// Takes a request off the wire; `None` when it is not ours or was abandoned.
@@ -147,6 +166,19 @@ impl FleetDriver {
         Some((m, wire))
     }
 
+    /// This side could not even try: the machine is not to blame and is asked again.
+    pub(super) fn not_tried(&mut self, m: u32, kind: Kind) {
+        self.slots.narrow(self.now);
+        match kind {
+            Kind::Command => {}
+            // What it held ends by itself.
+            Kind::GiveBack => return,
+            Kind::Watts => self.enqueue(m, Queue::Proof),
+            Kind::Mode => self.enqueue(m, Queue::Mode),
+        }
+        self.end_poll(m);
+    }
+
     /// Abandons a poll that stands in the way of a command.
     pub(super) fn abandon_poll(&mut self, m: u32, out: &mut Output) {
         let Some(wire) = self.machines[m as usize].wire.filter(|w| is_poll(w.kind)) else {
@@ -154,6 +186,15 @@ impl FleetDriver {
         };
         out.cancel.push(RequestId(wire.id));
         self.release(m, wire);
+        self.end_poll(m);
+    }
+
+    /// Ends a reading; what it learned is kept.
+    pub(super) fn end_poll(&mut self, m: u32) {
+        let machine = &mut self.machines[m as usize];
+        if let Some(mut talk) = machine.poll.take() {
+            machine.keep(talk.keep());
+        }
     }
 
     fn release(&mut self, m: u32, wire: Wire) {
@@ -165,10 +206,10 @@ impl FleetDriver {
 
     /// Whether no poll is on the wire and no mode waits to be read.
     pub(super) fn polls_done(&self) -> bool {
-        self.wires.polls == 0 && self.wires.queues[Queue::Config as usize].is_empty()
+        self.wires.polls == 0 && self.wires.queues[Queue::Mode as usize].is_empty()
     }
 }
 
 fn is_poll(kind: Kind) -> bool {
-    matches!(kind, Kind::Power | Kind::Config)
+    matches!(kind, Kind::Watts | Kind::Mode)
 }

@@ -1,4 +1,6 @@
 use super::*;
+use crate::family::{Goal, Turn};
+use headgate_core::time::Time;
 
 fn status(letter: &str, code: i64, msg: &str) -> String {
     format!(r#""STATUS":[{{"STATUS":"{letter}","When":1,"Code":{code},"Msg":"{msg}"}}],"id":1"#)
@@ -15,22 +17,19 @@ fn session_created(id: &str) -> Vec<u8> {
 
 /// Plays replies to a conversation and writes down who said what.
 fn check(goal: Goal, replies: &[Vec<u8>]) -> String {
-    let mut talk = Conversation::new(goal, None);
-    let mut lines = vec![format!("> {}", String::from_utf8(talk.say()).unwrap())];
+    let now = Time::from_seconds(1_724_198_400);
+    let mut talk = Luxos.begin(Want::Do(goal), None);
+    let said = |ask: Ask| format!("> {}", String::from_utf8(ask.bytes).unwrap());
+    let mut lines = vec![said(talk.say(now))];
     for reply in replies {
-        match talk.hear(reply) {
-            Ok(Turn::Say(bytes)) => {
-                lines.push(format!("> {}", String::from_utf8(bytes).unwrap()));
-            }
-            Ok(Turn::Pause) => {
-                lines.push(format!("pause\n> {}", String::from_utf8(talk.say()).unwrap()));
-            }
-            Ok(turn) => lines.push(format!("{turn:?}")),
-            Err(e) => lines.push(format!("error: {e}")),
+        match talk.hear(now, reply) {
+            Turn::Say => lines.push(said(talk.say(now))),
+            Turn::Wait(_) => lines.push(format!("pause\n{}", said(talk.say(now)))),
+            turn => lines.push(format!("{turn:?}")),
         }
     }
-    if let Some(session) = talk.take_session() {
-        lines.push(format!("> {}", String::from_utf8(logoff(&session)).unwrap()));
+    if let Some(keep) = talk.keep() {
+        lines.push(said(Luxos.give_back(&keep).unwrap()));
     }
     lines.join("\n")
 }
@@ -59,7 +58,7 @@ fn a_machine_that_already_sleeps_has_done_it() {
 
 #[test]
 fn waking_to_a_lower_profile_is_one_session() {
-    let goal = Goal::Work { wake: true, profile: Some(Power(1414)) };
+    let goal = Goal::Work { wake: true, power: Some(Power(1414)) };
     let awake = said("E", 0, "Miner is already active");
     let set = said("S", PROFILE_SET, "Profile Set");
     insta::assert_snapshot!(check(goal, &[session_created("a"), awake, set]), @r#"
@@ -69,7 +68,7 @@ fn waking_to_a_lower_profile_is_one_session() {
     Accepted
     > {"command":"logoff","parameter":"a"}
     "#);
-    let trim = Goal::Work { wake: false, profile: Some(Power(2192)) };
+    let trim = Goal::Work { wake: false, power: Some(Power(2192)) };
     let set = said("S", PROFILE_SET, "Profile Set");
     insta::assert_snapshot!(check(trim, &[session_created("a"), set]), @r#"
     > {"command":"logon"}
@@ -108,7 +107,7 @@ fn a_lost_session_is_replaced_once() {
 fn a_machine_that_answers_html_says_so() {
     insta::assert_snapshot!(check(Goal::Sleep, &[b"<html>".to_vec()]), @r#"
     > {"command":"logon"}
-    error: failed to read a reply: a web page came ("<html>"); is this the API's port?
+    Refused("failed to read a reply: a web page came (\"<html>\"); is this the API's port?")
     "#);
 }
 

@@ -1,6 +1,7 @@
 //! The shell against real sockets on loopback.
 
 use super::*;
+use crate::REPLY_BYTES_MAX;
 use crate::fleet::tests::farm::{TOP_WATTS, site};
 use crate::fleet::{FleetDriver, Options};
 use crate::{Driver, Input, Output};
@@ -8,6 +9,7 @@ use headgate_core::fleet::{DriverId, Level, TargetPhase};
 use headgate_core::plan::{Change, DispatchPlan};
 use headgate_core::time::Time;
 use headgate_core::units::Power;
+use std::io::Read as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tokio::net::TcpListener;
@@ -37,7 +39,7 @@ async fn check(reply: Option<Vec<u8>>, close: bool) -> Result<String, Failure> {
             while stream.read(&mut asked).await.is_ok_and(|n| n > 0) {}
         }
     });
-    let result = trip(address, &crate::luxos::power(), BUDGET).await;
+    let result = trip(address, Framing::NulOrEof, &crate::luxos::power(), BUDGET).await;
     server.await.unwrap();
     result.map(|bytes| String::from_utf8(bytes).unwrap())
 }
@@ -58,7 +60,7 @@ async fn a_trip_is_bounded_in_time_and_in_bytes() {
     assert_eq!(check(Some(flood), false).await, Err(Failure::TooLong));
     let (listener, address) = listener().await;
     drop(listener);
-    assert_eq!(trip(address, b"x", BUDGET).await, Err(Failure::Connect));
+    assert_eq!(trip(address, Framing::NulOrEof, b"x", BUDGET).await, Err(Failure::Connect));
 }
 
 #[tokio::test]
@@ -68,7 +70,8 @@ async fn a_cancelled_request_closes_its_connection_and_is_not_heard_of() {
     let mut wire = Wire::new(Arc::from([address]), results);
     let id = RequestId(7);
     let bytes = crate::luxos::power();
-    wire.send(Request { id, machine: MachineId(0), bytes, budget: Span::seconds(60) });
+    let (machine, port, framing) = (MachineId(0), Port::Main, Framing::NulOrEof);
+    wire.send(Request { id, machine, port, framing, bytes, budget: Span::seconds(60) });
     let (mut stream, _) = listener.accept().await.unwrap();
     wire.cancel(id);
     let mut rest = Vec::new();
@@ -76,6 +79,89 @@ async fn a_cancelled_request_closes_its_connection_and_is_not_heard_of() {
     let _ = stream.read_to_end(&mut rest).await;
     drop(wire);
     assert!(heard.recv().await.is_none());
+}
+
+/// Serves one connection with fixed bytes, kept open, and shows what a trip makes of them.
+async fn framed(framing: Framing, reply: &'static [u8]) -> Result<Vec<u8>, Failure> {
+    let (listener, address) = listener().await;
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        for byte in reply {
+            stream.write_all(&[*byte]).await.unwrap();
+        }
+        let _ = stream.read(&mut [0; 64]).await;
+        let _ = stream.read(&mut [0; 64]).await;
+    });
+    let result = trip(address, framing, b"?", BUDGET).await;
+    server.await.unwrap();
+    result
+}
+
+#[tokio::test]
+async fn a_reply_ends_by_its_own_framing_on_a_connection_that_stays_open() {
+    let http = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    assert_eq!(framed(Framing::Http, http).await.unwrap(), http);
+    assert_eq!(framed(Framing::LengthLe, b"\x02\0\0\0{}").await.unwrap(), b"{}");
+    assert_eq!(framed(Framing::LengthLe, b"\0\0\0\x01{}").await, Err(Failure::TooLong));
+    assert_eq!(framed(Framing::Http, b"HTTP/1.1 200 OK\r\n\r\n{}").await, Err(Failure::Timeout));
+}
+
+#[tokio::test]
+async fn the_second_port_is_the_drivers_and_the_host_the_machines() {
+    let (listener, aux) = listener().await;
+    let (results, mut heard) = mpsc::channel(8);
+    // Nobody listens at the machine's own port.
+    let machine: SocketAddr = "127.0.0.1:1".parse().unwrap();
+    let mut wire = Wire::new(Arc::from([machine]), results).with_aux_port(Some(aux.port()));
+    let request = |id, port| Request {
+        id: RequestId(id),
+        machine: MachineId(0),
+        port,
+        framing: Framing::NulOrEof,
+        bytes: b"?".to_vec(),
+        budget: BUDGET,
+    };
+    wire.send(request(1, Port::Aux));
+    let (mut stream, _) = listener.accept().await.unwrap();
+    stream.write_all(b"!\0").await.unwrap();
+    assert_eq!(heard.recv().await.unwrap().result.unwrap(), b"!");
+    wire.send(request(2, Port::Main));
+    assert_eq!(heard.recv().await.unwrap().result, Err(Failure::Connect));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_abandoned_connection_is_closed_before_the_next_is_opened() {
+    let (listener, address) = listener().await;
+    let (results, _heard) = mpsc::channel(8);
+    let mut wire = Wire::new(Arc::from([address]), results);
+    let request = |id| Request {
+        id: RequestId(id),
+        machine: MachineId(0),
+        port: Port::Main,
+        framing: Framing::NulOrEof,
+        bytes: vec![0],
+        budget: Span::seconds(60),
+    };
+    wire.send(request(1));
+    let (mut before, _) = listener.accept().await.unwrap();
+    for id in 2..200 {
+        before.read_exact(&mut [0]).await.unwrap();
+        wire.cancel(RequestId(id - 1));
+        wire.send(request(id));
+        let (next, _) = listener.accept().await.unwrap();
+        // On loopback the end is there at once: nothing to wait for, else it came too late.
+        let end = before.into_std().unwrap().read(&mut [0; 8]);
+        assert!(!end.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock), "two connections");
+        before = next;
+    }
+}
+
+#[test]
+fn a_lack_on_this_side_is_no_fault_of_a_machine() {
+    let kind = |number| unconnected(&io::Error::from_raw_os_error(number));
+    // EMFILE, EADDRNOTAVAIL; ECONNREFUSED, EHOSTUNREACH.
+    assert_eq!([kind(24), kind(99)], [Failure::Local; 2]);
+    assert_eq!([kind(111), kind(113)], [Failure::Connect; 2]);
 }
 
 #[test]

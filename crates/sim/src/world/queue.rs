@@ -33,6 +33,8 @@ pub(super) enum Due {
     },
     /// Readings are injected.
     Readings,
+    /// The site's meter is read.
+    Feeder,
     Driver {
         lane: usize,
     },

@@ -8,7 +8,9 @@
 use super::World;
 use super::queue::{Class, Due};
 use crate::machine::Fault;
+use headgate_core::event::{Event, MeterId};
 use headgate_core::fleet::MachineId;
+use headgate_core::site::{MeterKind, MeterSpec};
 use headgate_core::time::Span;
 use headgate_core::units::Power;
 use headgate_drivers::{Failure, Input};
@@ -19,6 +21,15 @@ pub struct Observe {
     /// How often every machine is read; whole seconds.
     pub every: Span,
     /// Largest distance of a reading from what the machine says, in parts per million.
+    pub noise_ppm: u32,
+}
+
+/// The site's meter as it comes in beside the machines' own watts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Feeder {
+    /// How often it is read.
+    pub every: Span,
+    /// Largest distance of a reading from the truth, in parts per million.
     pub noise_ppm: u32,
 }
 
@@ -58,6 +69,25 @@ impl World {
             self.call(lane, Input::Timer);
         }
         self.queue.push(self.now + READ_STEP, Class::Wire, Due::Readings);
+    }
+
+    /// Begins to read the site's meter, where it has one that reports.
+    pub(super) fn begin_feeder(&mut self) {
+        if self.options.feeder.is_some() {
+            self.queue.push(self.now, Class::Wire, Due::Feeder);
+        }
+    }
+
+    /// Reads the site's meter, a little off the truth.
+    pub(super) fn read_feeder(&mut self) {
+        let Some(feeder) = self.options.feeder else { return };
+        let reports = |m: &MeterSpec| m.kind == MeterKind::Reported;
+        let Some(meter) = self.site.meters.iter().position(reports) else { return };
+        let ppm = 1_000_000 + i64::from(self.rng.around(feeder.noise_ppm));
+        let power = Some(self.farm.meter(self.now).power.scaled(ppm));
+        let meter = MeterId(u16::try_from(meter).expect("meters are few"));
+        self.inbox.push_back(Event::Meter { meter, power });
+        self.queue.push(self.now + feeder.every, Class::Wire, Due::Feeder);
     }
 
     fn read_proofs(&mut self) {

@@ -5,7 +5,8 @@ use super::World;
 use super::queue::{Class, Due, Key};
 use crate::luxos_api::ApiAnswer;
 use headgate_core::time::{Span, Time};
-use headgate_drivers::{Failure, Input, REPLY_BYTES_MAX, Request, RequestId};
+use headgate_drivers::frame::framed;
+use headgate_drivers::{Failure, Input, Request, RequestId};
 use std::collections::BTreeMap;
 
 /// Requests on the wire, with the next thing due for each.
@@ -60,7 +61,9 @@ impl World {
             self.outcome.starts[cohort] += 1;
         }
         let (result, delay) = match answer {
-            ApiAnswer::Reply(bytes) => (said(bytes), self.farm.answer_delay(machine)),
+            ApiAnswer::Reply(bytes) => {
+                (framed(request.framing, bytes), self.farm.answer_delay(machine))
+            }
             ApiAnswer::Close => (Err(Failure::Reset), Span::ZERO),
             ApiAnswer::Refuse => (Err(Failure::Connect), Span::ZERO),
             ApiAnswer::Never => (Err(Failure::Timeout), flight.ends.since(self.now)),
@@ -91,12 +94,4 @@ impl World {
             Err(failure) => self.call(lane, Input::Failed { request, failure }),
         }
     }
-}
-
-/// A reply as the driver's shell hands it over: whole, bounded, without its NUL.
-fn said(mut bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
-    if let Some(end) = bytes.iter().position(|b| *b == 0) {
-        bytes.truncate(end);
-    }
-    if bytes.len() > REPLY_BYTES_MAX { Err(Failure::TooLong) } else { Ok(bytes) }
 }

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod backtest;
+mod curtail;
 #[cfg(test)]
 mod physics;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! of their enum, which changes nothing here. Anything else (a field added, moved or of another
 //! type, a variant moved) needs a new `segment::FORMAT`, and the old one still read.
 
+use headgate_core::curtail::RampClass;
 use headgate_core::event::{
     Act, AutomationMode, Event, FeedId, Hashprice, MeterId, OperatorAct, Stamped,
 };
@@ -11,6 +12,7 @@ use headgate_core::fleet::{
     Answer, CohortId, CohortSum, Declared, DriverId, Link, MachineId, MachineReport,
     OperatingPoint, PowerCurve, TargetPhase, TelemetryBatch,
 };
+use headgate_core::hands::{Hands, SwitchId, SwitchSpec};
 use headgate_core::horizon::unit::{Begins, UnitSpec};
 use headgate_core::market::{PriceKind, PriceRow, SettlementPoint};
 use headgate_core::site::{
@@ -38,7 +40,9 @@ fn check(event: Event) -> String {
         | Event::Tick
         | Event::ClockStepped { .. }
         | Event::Units(_)
-        | Event::Models(_) => {}
+        | Event::Models(_)
+        | Event::Hands(_)
+        | Event::Switch { .. } => {}
     }
     let stamped = Stamped { seq: 300, at: AT, event };
     let bytes = postcard::to_stdvec(&stamped).unwrap();
@@ -105,6 +109,20 @@ fn acts_keep_their_bytes() {
     insta::assert_snapshot!(act(Act::Mode(AutomationMode::Advise)), @"ac028080d0e2c6bfce972f0703616e610573746f726d0302");
     insta::assert_snapshot!(act(Act::Mode(AutomationMode::Auto)), @"ac028080d0e2c6bfce972f0703616e610573746f726d0303");
     insta::assert_snapshot!(act(Act::Mode(AutomationMode::Hold)), @"ac028080d0e2c6bfce972f0703616e610573746f726d0304");
+}
+
+#[test]
+fn curtailments_and_switches_keep_their_bytes() {
+    insta::assert_snapshot!(act(Act::Curtail { shed: Power(25_000_000), by: AT }), @"ac028080d0e2c6bfce972f0703616e610573746f726d0480e1eb178080d0e2c6bfce972f");
+    insta::assert_snapshot!(act(Act::Resume), @"ac028080d0e2c6bfce972f0703616e610573746f726d05");
+    let feeds = vec![MachineId(3), MachineId(70_000)];
+    let switch = SwitchSpec { name: "pdu 1".into(), feeds, allowed: true };
+    let classes = vec![None, Some(RampClass::Fast), Some(RampClass::Slow)];
+    let hands = Hands { classes, switches: vec![switch], inrush: limits().ramp_up };
+    insta::assert_snapshot!(check(Event::Hands(hands)), @"ac028080d0e2c6bfce972f0c030001000101010570647520310203f0a204010180897a80e0ba84bf03");
+    let seen = |closed| check(Event::Switch { switch: SwitchId(1), closed });
+    insta::assert_snapshot!(seen(Some(false)), @"ac028080d0e2c6bfce972f0d010100");
+    insta::assert_snapshot!(seen(None), @"ac028080d0e2c6bfce972f0d0100");
 }
 
 #[test]

@@ -115,7 +115,7 @@ async fn what_cannot_be_read_is_refused_in_one_sentence() {
     let daemon = Daemon::start();
     insta::assert_snapshot!(daemon.check_refused("stop").await, @r#"{"ok":false,"error":"failed to read the request: expected value at line 1 column 1"}"#);
     insta::assert_snapshot!(daemon.check_refused("{\"do\":\"stop\"").await, @r#"{"ok":false,"error":"failed to read the request: EOF while parsing an object at line 2 column 0"}"#);
-    insta::assert_snapshot!(daemon.check_refused("{\"do\":\"raise\"}").await, @r#"{"ok":false,"error":"failed to read the request: unknown variant `raise`, expected one of `status`, `hold`, `release`, `stop`, `mode` at line 1 column 13"}"#);
+    insta::assert_snapshot!(daemon.check_refused("{\"do\":\"raise\"}").await, @r#"{"ok":false,"error":"failed to read the request: unknown variant `raise`, expected one of `status`, `hold`, `release`, `stop`, `curtail`, `preview`, `resume`, `mode` at line 1 column 13"}"#);
     insta::assert_snapshot!(daemon.check_refused("{\"do\":\"hold\"}").await, @r#"{"ok":false,"error":"failed to read the request: missing field `reason`"}"#);
     insta::assert_snapshot!(daemon.check_refused("{\"do\":\"stop\",\"when\":1}").await, @r#"{"ok":false,"error":"failed to read the request: unknown field `when`, expected `reason` or `actor`"}"#);
     insta::assert_snapshot!(daemon.check_refused("{\"do\":\"status\",\"x\":1}").await, @r#"{"ok":false,"error":"failed to read the request: unknown field `x`, there are no fields"}"#);

@@ -254,6 +254,8 @@ pub struct Farm {
     pub batches: Vec<TelemetryBatch>,
     pub last: Option<TelemetryBatch>,
     pub most_in_flight: usize,
+    /// From when this side is out of descriptors.
+    pub lack_from: Option<Time>,
     reported: BTreeMap<MachineId, MachineReport>,
     wire: BTreeMap<(Time, RequestId), Landing>,
     wake: Option<Time>,
@@ -290,6 +292,7 @@ impl Farm {
             batches: Vec::new(),
             last: None,
             most_in_flight: 0,
+            lack_from: None,
             reported: BTreeMap::new(),
             wire: BTreeMap::new(),
             wake: None,
@@ -330,7 +333,11 @@ impl Farm {
         }
         for Request { id, machine, bytes, .. } in out.requests {
             assert!(self.wire.values().all(|(m, _)| *m != machine), "one request a machine");
-            let result = self.machines[machine.index()].answer(self.now, &bytes);
+            let lack = self.lack_from.is_some_and(|from| self.now >= from);
+            let result = match lack {
+                true => Err(Failure::Local),
+                false => self.machines[machine.index()].answer(self.now, &bytes),
+            };
             let takes = if result == Err(Failure::Timeout) { BUDGET } else { DELAY };
             self.wire.insert((self.now + takes, id), (machine, result));
         }
