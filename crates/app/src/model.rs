@@ -272,7 +272,7 @@ mod tests {
         other.models[0].1.version = MODEL_VERSION + 1;
         insta::assert_snapshot!(
             refused(&other.to_bytes().unwrap()),
-            @"m.hgm, cohort `block`: the model is of version 2, this program reads 1: train it anew"
+            @"m.hgm, cohort `block`: the model is of version 3, this program reads 2: train it anew"
         );
         let mut other = file();
         other.models[0].1.band.start_below = Price(3_000_000);
