@@ -1,6 +1,7 @@
 //! What a farm is made of.
 
 use crate::address::ADDRESSES_MAX;
+use crate::firmware::Firmware;
 use crate::machine::{Fault, Spread, Times};
 use crate::models::{Model, model};
 use headgate_core::fleet::MachineId;
@@ -13,6 +14,8 @@ use thiserror::Error;
 pub struct CohortSpec {
     /// Their model.
     pub model: &'static Model,
+    /// What they run.
+    pub firmware: Firmware,
     /// How many there are.
     pub machines: u32,
     /// Power asleep.
@@ -33,7 +36,14 @@ impl CohortSpec {
     pub fn new(model: &'static Model, machines: u32) -> Self {
         let times = Times { down: Span::seconds(8), up: Span::seconds(300) };
         let (sleep, profile) = (model.sleep, model.default);
-        Self { model, machines, sleep, times, profile, awake: true, psu_measures: false }
+        let (firmware, awake, psu_measures) = (Firmware::Luxos, true, false);
+        Self { model, firmware, machines, sleep, times, profile, awake, psu_measures }
+    }
+
+    /// The same with another firmware.
+    #[must_use]
+    pub fn running(self, firmware: Firmware) -> Self {
+        Self { firmware, ..self }
     }
 }
 

@@ -1,0 +1,164 @@
+//! The real drivers against machines of every firmware, in virtual time: a whole site sleeps,
+//! wakes and is trimmed, and the true meter says so.
+
+use crate::{WALL, at};
+use headgate_core::event::Event;
+use headgate_core::fleet::{MachineId, TargetPhase};
+use headgate_core::time::{Span, Time};
+use headgate_core::units::{Money, Price};
+use headgate_drivers::secret::Secret;
+use headgate_drivers::whatsminer::crypt;
+use headgate_drivers::{Counts, Port};
+use headgate_sim::ApiAnswer;
+use headgate_sim::farm::Farm;
+use headgate_sim::firmware::{Call, Firmware};
+use headgate_sim::models::model;
+use headgate_sim::spec::{CohortSpec, FarmSpec, FaultShares};
+use headgate_sim::world::testing::{day_events, site_of};
+use headgate_sim::world::{World, WorldOptions};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+
+const HASHPRICE: Money = Money(45_000_000);
+const MACHINES: u32 = 40;
+
+/// 5 % say nothing, 5 % say yes and keep drawing, from just before they are told to sleep.
+fn faults() -> FaultShares {
+    let from = Some(crate::START + Span::seconds(15 * 60 + 15));
+    FaultShares { mute_ppm: 50_000, lying_ppm: 50_000, from, ..FaultShares::default() }
+}
+
+/// Cheap, then dear beyond all use, then cheap again, then between the worths of two levels.
+fn price(run: i64, between: i64) -> Price {
+    Price(
+        1_000_000
+            * match run {
+                0..3 => 20,
+                3..6 => 9_000,
+                6..12 => 20,
+                _ => between,
+            },
+    )
+}
+
+fn farm(firmware: Firmware, key: &str, faults: FaultShares, down: Span) -> FarmSpec {
+    let mut cohort =
+        CohortSpec::new(model(key).expect("the model is known"), MACHINES).running(firmware);
+    cohort.times.down = down;
+    let mut spec = FarmSpec::new(crate::START, vec![cohort], 11);
+    spec.faults = faults;
+    spec
+}
+
+/// Lives through a day's start and says what the true meter showed, what the drivers made of the
+/// machines while these were to sleep, and how commands ended.
+fn live(spec: &FarmSpec, between: i64) -> String {
+    let start = crate::START;
+    let mut options = WorldOptions::new(start, 3);
+    options.jitter = Span::millis(15);
+    let events = day_events(start, HASHPRICE, |run| price(run, between));
+    let farm = Farm::new(spec).expect("the farm's spec is whole");
+    let mut world = World::new(site_of(spec), farm, options, events).expect("both of one size");
+    let mut phases = BTreeMap::new();
+    let mut text = String::new();
+    let moments = [("full", 14), ("asleep", 29), ("back", 59), ("trimmed", 89)];
+    let mut full = 0;
+    for (name, minute) in moments {
+        world.advance(at(60 * minute), &mut |stamped, _| {
+            if let Event::Telemetry(batch) = &stamped.event {
+                for report in &batch.machines {
+                    phases.insert(report.machine, report.phase);
+                }
+            }
+        });
+        let watts = world.meter().machine_power.0;
+        full = if name == "full" { watts } else { full };
+        let mut count: BTreeMap<TargetPhase, usize> = BTreeMap::new();
+        for phase in phases.values() {
+            *count.entry(*phase).or_default() += 1;
+        }
+        let count: Vec<String> = count.iter().map(|(p, n)| format!("{n} {p:?}")).collect();
+        let percent = watts * 100 / full;
+        writeln!(text, "{name}: {percent} %, {}", count.join(", ")).expect("a text takes all");
+    }
+    let counts = world.finish().counts;
+    let Counts { commands, acked, refused, timed_out, unconfirmed, confirmed, .. } = counts;
+    write!(text, "{commands} commands: {acked} acked, {refused} refused, {timed_out} timed out, ")
+        .expect("a text takes all");
+    write!(text, "{unconfirmed} unconfirmed; {confirmed} confirmed").expect("a text takes all");
+    text
+}
+
+#[test]
+fn whatsminers_of_v2_sleep_wake_and_are_trimmed() {
+    let spec = |faults| farm(Firmware::Whatsminer2, "m60s", faults, Span::seconds(8));
+    insta::assert_snapshot!(live(&spec(FaultShares::default()), 85), @"
+    full: 100 %, 40 Confirmed
+    asleep: 0 %, 40 Confirmed
+    back: 100 %, 40 Confirmed
+    trimmed: 72 %, 40 Confirmed
+    120 commands: 120 acked, 0 refused, 0 timed out, 0 unconfirmed; 120 confirmed
+    ");
+    insta::assert_snapshot!(live(&spec(faults()), 85), @"
+    full: 100 %, 40 Confirmed
+    asleep: 10 %, 36 Confirmed, 2 Drifted, 2 Unavailable
+    back: 100 %, 36 Confirmed, 2 Drifted, 2 Unavailable
+    trimmed: 74 %, 36 Confirmed, 2 Drifted, 2 Unavailable
+    118 commands: 116 acked, 0 refused, 2 timed out, 0 unconfirmed; 108 confirmed
+    ");
+}
+
+/// What a machine answers on its first port.
+fn ask(farm: &mut Farm, peer: u8, wall: Time, bytes: &[u8]) -> Value {
+    let call = Call { port: Port::Main, peer: Ipv4Addr::new(127, 0, 0, peer), bytes };
+    match farm.call(MachineId(0), at(1), wall, call) {
+        ApiAnswer::Reply(bytes) => serde_json::from_slice(&bytes).expect("a reply is JSON"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_whatsminer_counts_its_tokens_and_believes_only_its_own() {
+    let spec = farm(Firmware::Whatsminer2, "m60s", FaultShares::default(), Span::seconds(8));
+    let mut farm = Farm::new(&spec).unwrap();
+    let farm = &mut farm;
+    let code = |v: &Value| v["Code"].as_i64().unwrap();
+    let token = |farm: &mut Farm, peer, wall| ask(farm, peer, wall, br#"{"cmd":"get_token"}"#);
+    let first = token(farm, 1, WALL);
+    assert_eq!(code(&first), 134);
+    let text = |key: &str| first["Msg"][key].as_str().unwrap();
+    let password = Secret::new("admin");
+    let pass = crypt::pass(&password, text("salt"), text("newsalt"), text("time")).unwrap();
+    let sealed = |cmd: &str| {
+        let sign = pass.sign.reveal();
+        let write = json!({"cmd": cmd, "token": sign, "percent": "80"}).to_string();
+        json!({"enc": 1, "data": crypt::encrypt(&pass.key, &write)}).to_string().into_bytes()
+    };
+    let opened = |reply: &Value| {
+        let text = crypt::decrypt(&pass.key, reply["enc"].as_str().unwrap()).unwrap();
+        code(&serde_json::from_slice(&text).unwrap())
+    };
+    // From another address, or half an hour later, the token is none.
+    let last = WALL + Span::minutes(30) - Span::seconds(1);
+    assert_eq!(code(&ask(farm, 2, WALL, &sealed("power_off"))), 135);
+    assert_eq!(code(&ask(farm, 1, last + Span::seconds(1), &sealed("power_off"))), 135);
+    assert!(!farm.truth(MachineId(0), at(1)).asleep);
+    assert_eq!(opened(&ask(farm, 1, last, &sealed("power_off"))), 131);
+    assert!(farm.truth(MachineId(0), at(1)).asleep);
+    assert_eq!(opened(&ask(farm, 1, WALL, &sealed("power_off"))), 131, "twice is no error");
+    assert_eq!(opened(&ask(farm, 1, WALL, &sealed("set_power_pct"))), 132, "it is off");
+    assert_eq!(opened(&ask(farm, 1, WALL, &sealed("format_disk"))), 14);
+    for _ in 1..32 {
+        assert_eq!(code(&token(farm, 1, WALL)), 134);
+    }
+    assert_eq!(code(&token(farm, 1, WALL)), 136, "an address has 32");
+    for peer in 2..=16 {
+        assert_eq!(code(&token(farm, peer, WALL)), 134);
+    }
+    assert_eq!(code(&token(farm, 17, WALL)), 136, "16 addresses have some");
+    assert_eq!(code(&token(farm, 17, last + Span::seconds(1))), 134, "until they are old");
+    assert_eq!(code(&ask(farm, 1, WALL, b"{\"cmd\":\"summary\"}\0")), 23);
+    assert_eq!(code(&ask(farm, 1, WALL, br#"{"cmd":"power_off"}"#)), 14, "not in plain");
+}
