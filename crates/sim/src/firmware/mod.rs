@@ -6,15 +6,18 @@
 //! thousand stays small. Each has the bad manners of the real thing: what they are stands at the
 //! head of its module.
 
+mod antminer;
 mod http;
 mod whatsminer;
 
 use crate::farm::Farm;
 use crate::luxos_api::{ApiAnswer, HTML};
 use crate::machine::Fault;
+use antminer::Antminer;
 use headgate_core::fleet::MachineId;
 use headgate_core::time::Time;
 use headgate_drivers::{Framing, Port};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use whatsminer::Whatsminer;
 
@@ -28,11 +31,13 @@ pub enum Firmware {
     Luxos,
     /// Whatsminer with the v2 API: tokens and sealed writes.
     Whatsminer2,
+    /// An Antminer with its maker's own.
+    Antminer,
 }
 
 impl Firmware {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Luxos, Self::Whatsminer2];
+    pub const ALL: [Self; 3] = [Self::Luxos, Self::Whatsminer2, Self::Antminer];
 
     /// Its name: that of the driver which speaks to it.
     #[must_use]
@@ -40,6 +45,7 @@ impl Firmware {
         match self {
             Self::Luxos => "luxos",
             Self::Whatsminer2 => "whatsminer2",
+            Self::Antminer => "antminer",
         }
     }
 
@@ -54,6 +60,8 @@ impl Firmware {
     pub fn usual_port(self, port: Port) -> Option<u16> {
         match (self, port) {
             (Self::Luxos | Self::Whatsminer2, Port::Main) => Some(4028),
+            (Self::Antminer, Port::Main) => Some(80),
+            (Self::Antminer, Port::Aux) => Some(4028),
             (Self::Luxos | Self::Whatsminer2, Port::Aux) => None,
         }
     }
@@ -62,7 +70,8 @@ impl Firmware {
     #[must_use]
     pub fn framing(self, port: Port) -> Framing {
         match (self, port) {
-            (Self::Luxos | Self::Whatsminer2, _) => Framing::NulOrEof,
+            (Self::Antminer, Port::Main) => Framing::Http,
+            (Self::Luxos | Self::Whatsminer2 | Self::Antminer, _) => Framing::NulOrEof,
         }
     }
 
@@ -110,7 +119,8 @@ impl Moment {
 /// What the firmwares remember of single machines.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Memory {
-    whatsminers: std::collections::BTreeMap<u32, Whatsminer>,
+    whatsminers: BTreeMap<u32, Whatsminer>,
+    antminers: BTreeMap<u32, Antminer>,
 }
 
 impl Farm {
@@ -126,8 +136,7 @@ impl Farm {
     /// What is run in the farm, each once.
     #[must_use]
     pub fn firmwares(&self) -> Vec<Firmware> {
-        let all: std::collections::BTreeSet<_> =
-            self.cohorts().iter().map(|c| c.firmware).collect();
+        let all: BTreeSet<_> = self.cohorts().iter().map(|c| c.firmware).collect();
         all.into_iter().collect()
     }
 
@@ -156,6 +165,7 @@ impl Farm {
         match firmware {
             Firmware::Luxos => self.luxos(machine, now, wall, call.bytes),
             Firmware::Whatsminer2 => self.whatsminer2(machine, at, call),
+            Firmware::Antminer => self.antminer_hears(machine, at, call),
         }
     }
 }

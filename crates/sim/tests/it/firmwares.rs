@@ -6,9 +6,10 @@ use headgate_core::event::Event;
 use headgate_core::fleet::{MachineId, TargetPhase};
 use headgate_core::time::{Span, Time};
 use headgate_core::units::{Money, Price};
-use headgate_drivers::secret::Secret;
+use headgate_drivers::digest::Challenge;
+use headgate_drivers::secret::{Credentials, Secret};
 use headgate_drivers::whatsminer::crypt;
-use headgate_drivers::{Counts, Port};
+use headgate_drivers::{Counts, Port, http};
 use headgate_sim::ApiAnswer;
 use headgate_sim::farm::Farm;
 use headgate_sim::firmware::{Call, Firmware};
@@ -161,4 +162,90 @@ fn a_whatsminer_counts_its_tokens_and_believes_only_its_own() {
     assert_eq!(code(&token(farm, 17, last + Span::seconds(1))), 134, "until they are old");
     assert_eq!(code(&ask(farm, 1, WALL, b"{\"cmd\":\"summary\"}\0")), 23);
     assert_eq!(code(&ask(farm, 1, WALL, br#"{"cmd":"power_off"}"#)), 14, "not in plain");
+}
+
+#[test]
+fn stock_antminers_sleep_and_wake() {
+    // One in eight tells no power: it is told like the others, and is never proven.
+    // Another writes twice, and the restart between is not taken for sleep.
+    let spec = |faults| farm(Firmware::Antminer, "s19jpro", faults, Span::seconds(60));
+    insta::assert_snapshot!(live(&spec(FaultShares::default()), 20), @"
+    full: 100 %, 35 Confirmed, 5 Unavailable
+    asleep: 0 %, 35 Confirmed, 5 Unavailable
+    back: 100 %, 35 Confirmed, 5 Unavailable
+    trimmed: 100 %, 35 Confirmed, 5 Unavailable
+    85 commands: 85 acked, 0 refused, 0 timed out, 0 unconfirmed; 70 confirmed
+    ");
+    insta::assert_snapshot!(live(&spec(faults()), 20), @"
+    full: 100 %, 35 Confirmed, 5 Unavailable
+    asleep: 10 %, 32 Confirmed, 2 Drifted, 6 Unavailable
+    back: 100 %, 34 Confirmed, 6 Unavailable
+    trimmed: 100 %, 34 Confirmed, 6 Unavailable
+    85 commands: 81 acked, 0 refused, 4 timed out, 0 unconfirmed; 66 confirmed
+    ");
+}
+
+/// One request to a web server, with a digest where a challenge is held.
+fn web(farm: &mut Farm, now: Time, challenge: Option<&mut Challenge>, line: &str) -> ApiAnswer {
+    let (line, body) = line.split_once('\n').unwrap_or((line, ""));
+    let (method, path) = line.split_once(' ').unwrap();
+    let root = Credentials::new("root", "root");
+    let digest = challenge.map(|c| c.answer(&root, method, path));
+    let body = (!body.is_empty()).then_some(body.as_bytes());
+    let bytes = http::request(method, path, digest.as_deref().as_slice(), body);
+    let call = Call { port: Port::Main, peer: Ipv4Addr::LOCALHOST, bytes: &bytes };
+    farm.call(MachineId(0), now, now, call)
+}
+
+fn body_of(answer: ApiAnswer) -> (u16, String, Option<Challenge>) {
+    let (ApiAnswer::Reply(bytes) | ApiAnswer::Later(bytes, _)) = answer else {
+        panic!("{answer:?}")
+    };
+    let reply = http::Response::read(&bytes).unwrap();
+    let challenge = reply.all("www-authenticate").find_map(Challenge::read);
+    (reply.status, String::from_utf8(reply.body.clone()).unwrap(), challenge)
+}
+
+#[test]
+fn a_stock_antminer_answers_late_and_takes_what_it_is_given() {
+    const CONFIG: &str = "GET /cgi-bin/get_miner_conf.cgi";
+    let spec = farm(Firmware::Antminer, "s19jpro", FaultShares::default(), Span::seconds(60));
+    let mut farm = Farm::new(&spec).unwrap();
+    let farm = &mut farm;
+    let stats = Call {
+        port: Port::Aux,
+        peer: Ipv4Addr::LOCALHOST,
+        bytes: br#"{"command":"stats","new_api":true}"#,
+    };
+    let awake = farm.call(MachineId(0), at(0), at(0), stats);
+    assert!(matches!(awake, ApiAnswer::Reply(_)), "{awake:?}");
+    let (status, _, challenge) = body_of(web(farm, at(1), None, CONFIG));
+    let mut challenge = challenge.unwrap();
+    assert_eq!(status, 401);
+    let (status, body, _) = body_of(web(farm, at(2), Some(&mut challenge), CONFIG));
+    let config: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &config["bitmain-work-mode"]), (200, &json!("0")));
+    let mut write = |farm: &mut Farm, document: &Value| {
+        let line = format!("POST /cgi-bin/set_miner_conf.cgi\n{document}");
+        match web(farm, at(3), Some(&mut challenge), &line) {
+            ApiAnswer::Later(bytes, takes) => {
+                assert!((21..=60).contains(&takes.as_seconds()), "{takes:?}");
+                assert!(String::from_utf8(bytes).unwrap().contains("M000"));
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    write(farm, &json!({"pools": [], "bitmain-work-mode": 1}));
+    assert!(!farm.truth(MachineId(0), at(3)).asleep, "not by the name it is read by");
+    write(farm, &json!({"pools": [], "miner-mode": 1}));
+    assert!(farm.truth(MachineId(0), at(3)).asleep);
+    assert_eq!(farm.call(MachineId(0), at(99), at(99), stats), ApiAnswer::Refuse, "it sleeps");
+    let (_, body, _) = body_of(web(farm, at(4), Some(&mut challenge), CONFIG));
+    let config: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(config, json!({"pools": [], "bitmain-work-mode": "1"}), "the rest is gone");
+    let late = at(1) + Span::minutes(5);
+    let (status, _, mut again) = body_of(web(farm, late, Some(&mut challenge), CONFIG));
+    assert_eq!(status, 401, "a challenge is good for a while");
+    let (status, ..) = body_of(web(farm, late, again.as_mut(), CONFIG));
+    assert_eq!(status, 200);
 }
