@@ -55,6 +55,15 @@ impl Firmware {
         Self::ALL.into_iter().find(|f| f.key() == key)
     }
 
+    /// The key of a common model that has it.
+    pub(crate) fn usual_model(self) -> &'static str {
+        match self {
+            Self::Luxos => "s19kpro",
+            Self::Whatsminer2 => "m60s",
+            Self::Antminer => "s19jpro",
+        }
+    }
+
     /// The port that the real thing has; `None` for a second one where it has none.
     #[must_use]
     pub fn usual_port(self, port: Port) -> Option<u16> {

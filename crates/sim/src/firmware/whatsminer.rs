@@ -30,6 +30,9 @@ const TOKENS_MAX: usize = 32;
 const PEERS_MAX: usize = 16;
 /// A limit that stands for the maker's own.
 const LIMIT_RESET: i64 = 99_999;
+/// Power of the low mode, in percent of the usual one; the high one is the usual one here.
+/// Assumptions.
+const LOW_PERCENT: i64 = 75;
 /// Commands joined by `+` in one request, at most.
 const JOINED_MAX: usize = 16;
 
@@ -187,7 +190,12 @@ impl Farm {
             },
             "restart_btminer" => self.restart(machine, at.now),
             "reboot" => self.reboot(machine, at.now),
-            "set_led" | "set_low_power" | "set_normal_power" | "pre_power_on" => {}
+            "set_low_power" => {
+                let usual = self.model(machine).default_profile().watts.0;
+                self.limits(machine, at.now, usual * LOW_PERCENT / 100);
+            }
+            "set_normal_power" | "set_high_power" => self.limits(machine, at.now, LIMIT_RESET),
+            "set_led" => {}
             _ => return Err((INVALID, "invalid cmd")),
         }
         Ok(())
