@@ -7,13 +7,17 @@
 //! head of its module.
 
 mod antminer;
+mod avalon;
+mod braiins;
 mod http;
 mod whatsminer;
+mod whatsminer3;
 
 use crate::farm::Farm;
 use crate::luxos_api::{ApiAnswer, HTML};
 use crate::machine::Fault;
 use antminer::Antminer;
+use braiins::Braiins;
 use headgate_core::fleet::MachineId;
 use headgate_core::time::Time;
 use headgate_drivers::{Framing, Port};
@@ -33,11 +37,24 @@ pub enum Firmware {
     Whatsminer2,
     /// An Antminer with its maker's own.
     Antminer,
+    /// Braiins OS, by its REST interface.
+    Braiins,
+    /// Whatsminer with the v3 API: signed writes; v2 stays on its old port.
+    Whatsminer3,
+    /// An Avalon.
+    Avalon,
 }
 
 impl Firmware {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Luxos, Self::Whatsminer2, Self::Antminer];
+    pub const ALL: [Self; 6] = [
+        Self::Luxos,
+        Self::Whatsminer2,
+        Self::Antminer,
+        Self::Braiins,
+        Self::Whatsminer3,
+        Self::Avalon,
+    ];
 
     /// Its name: that of the driver which speaks to it.
     #[must_use]
@@ -46,6 +63,9 @@ impl Firmware {
             Self::Luxos => "luxos",
             Self::Whatsminer2 => "whatsminer2",
             Self::Antminer => "antminer",
+            Self::Braiins => "braiins",
+            Self::Whatsminer3 => "whatsminer3",
+            Self::Avalon => "avalon",
         }
     }
 
@@ -59,8 +79,10 @@ impl Firmware {
     pub(crate) fn usual_model(self) -> &'static str {
         match self {
             Self::Luxos => "s19kpro",
-            Self::Whatsminer2 => "m60s",
+            Self::Whatsminer2 | Self::Whatsminer3 => "m60s",
             Self::Antminer => "s19jpro",
+            Self::Braiins => "s19xp",
+            Self::Avalon => "a1346",
         }
     }
 
@@ -68,10 +90,11 @@ impl Firmware {
     #[must_use]
     pub fn usual_port(self, port: Port) -> Option<u16> {
         match (self, port) {
-            (Self::Luxos | Self::Whatsminer2, Port::Main) => Some(4028),
-            (Self::Antminer, Port::Main) => Some(80),
-            (Self::Antminer, Port::Aux) => Some(4028),
-            (Self::Luxos | Self::Whatsminer2, Port::Aux) => None,
+            (Self::Luxos | Self::Whatsminer2 | Self::Avalon, Port::Main) => Some(4028),
+            (Self::Antminer | Self::Braiins, Port::Main) => Some(80),
+            (Self::Whatsminer3, Port::Main) => Some(4433),
+            (Self::Antminer | Self::Whatsminer3, Port::Aux) => Some(4028),
+            (Self::Luxos | Self::Whatsminer2 | Self::Avalon | Self::Braiins, Port::Aux) => None,
         }
     }
 
@@ -79,8 +102,11 @@ impl Firmware {
     #[must_use]
     pub fn framing(self, port: Port) -> Framing {
         match (self, port) {
-            (Self::Antminer, Port::Main) => Framing::Http,
-            (Self::Luxos | Self::Whatsminer2 | Self::Antminer, _) => Framing::NulOrEof,
+            (Self::Antminer | Self::Braiins, Port::Main) => Framing::Http,
+            (Self::Whatsminer3, Port::Main) => Framing::LengthLe,
+            (Self::Luxos | Self::Whatsminer2 | Self::Avalon, Port::Main) | (_, Port::Aux) => {
+                Framing::NulOrEof
+            }
         }
     }
 
@@ -130,6 +156,7 @@ impl Moment {
 pub(crate) struct Memory {
     whatsminers: BTreeMap<u32, Whatsminer>,
     antminers: BTreeMap<u32, Antminer>,
+    braiins: BTreeMap<u32, Braiins>,
 }
 
 impl Farm {
@@ -175,6 +202,10 @@ impl Farm {
             Firmware::Luxos => self.luxos(machine, now, wall, call.bytes),
             Firmware::Whatsminer2 => self.whatsminer2(machine, at, call),
             Firmware::Antminer => self.antminer_hears(machine, at, call),
+            Firmware::Braiins => self.braiins_hears(machine, at, call),
+            Firmware::Whatsminer3 if call.port == Port::Aux => self.whatsminer2(machine, at, call),
+            Firmware::Whatsminer3 => self.whatsminer3(machine, at, call),
+            Firmware::Avalon => self.avalon(machine, at, call),
         }
     }
 }

@@ -7,20 +7,23 @@ use headgate_core::fleet::{MachineId, TargetPhase};
 use headgate_core::time::{Span, Time};
 use headgate_core::units::{Money, Price};
 use headgate_drivers::digest::Challenge;
+use headgate_drivers::family::{DriverOptions, Goal, Reading, Talk, Turn, Want, family};
 use headgate_drivers::secret::{Credentials, Secret};
-use headgate_drivers::whatsminer::crypt;
-use headgate_drivers::{Counts, Port, http};
+use headgate_drivers::whatsminer::{crypt, v3};
+use headgate_drivers::{Counts, Port, http, shell};
 use headgate_sim::ApiAnswer;
 use headgate_sim::farm::Farm;
 use headgate_sim::firmware::{Call, Firmware};
 use headgate_sim::models::model;
+use headgate_sim::serve::{FarmServer, SimClock, WallClock};
 use headgate_sim::spec::{CohortSpec, FarmSpec, FaultShares};
 use headgate_sim::world::testing::{day_events, site_of};
 use headgate_sim::world::{World, WorldOptions};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
 
 const HASHPRICE: Money = Money(45_000_000);
 const MACHINES: u32 = 40;
@@ -111,6 +114,155 @@ fn whatsminers_of_v2_sleep_wake_and_are_trimmed() {
     ");
 }
 
+#[test]
+fn braiins_takes_a_bare_token_and_a_target_in_range() {
+    let spec = farm(Firmware::Braiins, "s19xp", FaultShares::default(), Span::seconds(8));
+    let mut farm = Farm::new(&spec).unwrap();
+    let mut web = |wall: Time, line: &str, token: Option<&str>, body: Option<&Value>| {
+        let (method, path) = line.split_once(' ').unwrap();
+        let header = token.map(|t| format!("Authorization: {t}"));
+        let body = body.map(Value::to_string);
+        let body = body.as_ref().map(String::as_bytes);
+        let bytes = http::request(method, path, header.as_deref().as_slice(), body);
+        let call = Call { port: Port::Main, peer: Ipv4Addr::LOCALHOST, bytes: &bytes };
+        let (status, body, _) = body_of(farm.call(MachineId(0), at(1), wall, call));
+        (status, serde_json::from_str::<Value>(&body).unwrap())
+    };
+    let (login, target) = ("POST /api/v1/auth/login", "PUT /api/v1/performance/power-target");
+    let pause = "PUT /api/v1/actions/pause";
+    let wrong = json!({"username": "root", "password": "toor"});
+    assert_eq!(web(WALL, login, None, Some(&wrong)).0, 401);
+    let right = json!({"username": "root", "password": "root"});
+    let (status, reply) = web(WALL, login, None, Some(&right));
+    let token = reply["token"].as_str().unwrap();
+    assert_eq!((status, web(WALL, pause, None, None).0), (200, 401));
+    assert_eq!(web(WALL, pause, Some(&format!("Bearer {token}")), None).0, 401);
+    assert_eq!(web(WALL, pause, Some(token), None).1, json!({"already_paused": false}));
+    let later = WALL + Span::minutes(59);
+    assert_eq!(web(later, pause, Some(token), None).1, json!({"already_paused": true}));
+    let later = later + Span::minutes(59);
+    assert_eq!(web(later, target, Some(token), Some(&json!({"watt": 100}))).0, 400);
+    assert_eq!(web(later, target, Some(token), Some(&json!({"watt": 2000}))).0, 200);
+    assert_eq!(web(later + Span::hours(1), pause, Some(token), None).0, 401, "it is too old");
+}
+
+#[test]
+fn a_whatsminer_of_v3_wants_a_signature_of_now() {
+    let spec = farm(Firmware::Whatsminer3, "m60s", FaultShares::default(), Span::seconds(8));
+    let mut farm = Farm::new(&spec).unwrap();
+    let mut ask = |request: Value| {
+        let body = request.to_string();
+        let mut bytes = u32::try_from(body.len()).unwrap().to_le_bytes().to_vec();
+        bytes.extend(body.as_bytes());
+        let call = Call { port: Port::Main, peer: Ipv4Addr::LOCALHOST, bytes: &bytes };
+        let ApiAnswer::Reply(reply) = farm.call(MachineId(0), at(1), WALL, call) else {
+            panic!("it answers")
+        };
+        let (length, body) = reply.split_first_chunk::<4>().unwrap();
+        assert_eq!(u32::from_le_bytes(*length) as usize, body.len());
+        serde_json::from_slice::<Value>(body).unwrap()
+    };
+    let info = ask(json!({"cmd": "get.device.info", "param": "salt"}));
+    let salt = info["msg"]["salt"].as_str().unwrap().to_owned();
+    let seconds = WALL.0 / headgate_core::time::SECOND;
+    let mut write = |cmd: &str, param: Value, password: &str, ts: i64| {
+        let token = v3::token(cmd, &Secret::new(password), &salt, ts);
+        let request = json!({"cmd": cmd, "param": param, "ts": ts, "account": "super",
+            "token": token});
+        ask(request)["code"].as_i64().unwrap()
+    };
+    let (service, percent) = ("set.miner.service", "set.miner.power_percent");
+    assert_eq!(write(service, json!("stop"), "other", seconds), -4);
+    assert_eq!(write(service, json!("stop"), "super", seconds - 61), -4, "it is too old");
+    assert_eq!(write(percent, json!({"percent": 80}), "super", seconds), -1, "not a text");
+    assert_eq!(write(percent, json!({"percent": "80"}), "super", seconds), 0);
+    assert_eq!(write(service, json!("dance"), "super", seconds), -2);
+    assert_eq!(write(service, json!("stop"), "super", seconds + 60), 0);
+    assert_eq!(write(percent, json!({"percent": "80"}), "super", seconds), -1, "it is off");
+    // The older API is still there, beside it.
+    let bytes = br#"{"cmd":"status"}"#;
+    let call = Call { port: Port::Aux, peer: Ipv4Addr::LOCALHOST, bytes };
+    let ApiAnswer::Reply(reply) = farm.call(MachineId(0), at(1), WALL, call) else {
+        panic!("it answers")
+    };
+    assert!(String::from_utf8(reply).unwrap().contains(r#""mineroff":"true""#));
+}
+
+#[test]
+fn an_avalon_switches_at_the_moment_it_is_told() {
+    let spec = farm(Firmware::Avalon, "a1346", FaultShares::default(), Span::seconds(8));
+    let mut farm = Farm::new(&spec).unwrap();
+    let now = at(0);
+    let seconds = now.0 / headgate_core::time::SECOND;
+    let set = |farm: &mut Farm, word: &str, ahead: i64| {
+        let parameter = format!("0,{word},1:{}", seconds + ahead);
+        let bytes = json!({"command": "ascset", "parameter": parameter}).to_string();
+        let call = Call { port: Port::Main, peer: Ipv4Addr::LOCALHOST, bytes: bytes.as_bytes() };
+        match farm.call(MachineId(0), now, now, call) {
+            ApiAnswer::Reply(bytes) => {
+                let text = String::from_utf8(bytes).unwrap();
+                let reply: Value = serde_json::from_str(text.trim_end_matches('\0')).unwrap();
+                reply["STATUS"][0]["Msg"].as_str().unwrap().to_owned()
+            }
+            other => format!("{other:?}"),
+        }
+    };
+    let past = set(&mut farm, "softoff", 0);
+    assert!(past.contains("failed"), "{past}");
+    let done = set(&mut farm, "softoff", 5);
+    assert!(done.contains("success softoff"), "{done}");
+    assert!(!farm.truth(MachineId(0), at(4)).asleep);
+    assert!(farm.truth(MachineId(0), at(5)).asleep);
+    assert_eq!(set(&mut farm, "softon", 9), "Close");
+    assert!(!farm.truth(MachineId(0), at(9)).asleep);
+}
+
+/// Lets a driver's talk have its way with a machine behind a socket.
+async fn talk(mut talk: Box<dyn Talk>, main: SocketAddr, aux: Option<u16>) -> Turn {
+    for _ in 0..20 {
+        let ask = talk.say(WallClock.now());
+        let address = match ask.port {
+            Port::Main => main,
+            Port::Aux => SocketAddr::new(main.ip(), aux.expect("it has a second port")),
+        };
+        let budget = Span::seconds(10);
+        let turn = match shell::trip(address, ask.framing, &ask.bytes, budget).await {
+            Ok(reply) => talk.hear(WallClock.now(), &reply),
+            Err(failure) => talk.lost(WallClock.now(), failure),
+        };
+        if turn != Turn::Say {
+            return turn;
+        }
+    }
+    panic!("it talks without an end");
+}
+
+#[tokio::test]
+async fn every_firmware_is_read_and_told_through_sockets_by_its_driver() {
+    for each in [false, true] {
+        let parts = Firmware::ALL.map(|f| (f, 1));
+        let spec = FarmSpec::of_firmwares(WallClock.now(), 6, 1, &parts);
+        let farm = Arc::new(Mutex::new(Farm::new(&spec).unwrap()));
+        let start = if each { FarmServer::start_each } else { FarmServer::start };
+        let server = start(Arc::clone(&farm), Arc::new(WallClock), 0).unwrap();
+        for (m, (firmware, address)) in (0..).zip(Firmware::ALL.into_iter().zip(server.addresses()))
+        {
+            let family = family(firmware.key(), &DriverOptions::default()).unwrap();
+            let begin = |want| talk(family.begin(want, None), address, server.aux_port());
+            let is = begin(Want::Identify).await;
+            let Turn::Read(Reading { identity: Some(is), .. }) = is else { panic!("{is:?}") };
+            assert!(spec.cohorts[m].model.type_name.contains(&is.model), "{is:?}");
+            let watts = begin(Want::Watts).await;
+            let Turn::Read(Reading { watts: Some(watts), .. }) = watts else { panic!("{watts:?}") };
+            assert!((2_500..3_700).contains(&watts.power.0), "{firmware:?} {watts:?}");
+            // An Antminer answers a write too late for this.
+            if firmware != Firmware::Antminer {
+                assert_eq!(begin(Want::Do(Goal::Sleep)).await, Turn::Accepted, "{firmware:?}");
+            }
+        }
+    }
+}
+
 /// What a machine answers on its first port.
 fn ask(farm: &mut Farm, peer: u8, wall: Time, bytes: &[u8]) -> Value {
     let call = Call { port: Port::Main, peer: Ipv4Addr::new(127, 0, 0, peer), bytes };
@@ -162,6 +314,63 @@ fn a_whatsminer_counts_its_tokens_and_believes_only_its_own() {
     assert_eq!(code(&token(farm, 17, last + Span::seconds(1))), 134, "until they are old");
     assert_eq!(code(&ask(farm, 1, WALL, b"{\"cmd\":\"summary\"}\0")), 23);
     assert_eq!(code(&ask(farm, 1, WALL, br#"{"cmd":"power_off"}"#)), 14, "not in plain");
+}
+
+#[test]
+fn braiins_sleeps_wakes_and_is_trimmed() {
+    let spec = |faults| farm(Firmware::Braiins, "s19xp", faults, Span::seconds(8));
+    insta::assert_snapshot!(live(&spec(FaultShares::default()), 75), @"
+    full: 100 %, 40 Confirmed
+    asleep: 0 %, 40 Confirmed
+    back: 100 %, 40 Confirmed
+    trimmed: 71 %, 40 Confirmed
+    120 commands: 120 acked, 0 refused, 0 timed out, 0 unconfirmed; 120 confirmed
+    ");
+    insta::assert_snapshot!(live(&spec(faults()), 75), @"
+    full: 100 %, 40 Confirmed
+    asleep: 10 %, 36 Confirmed, 2 Drifted, 2 Unavailable
+    back: 100 %, 36 Confirmed, 2 Drifted, 2 Unavailable
+    trimmed: 74 %, 36 Confirmed, 2 Drifted, 2 Unavailable
+    118 commands: 116 acked, 0 refused, 2 timed out, 0 unconfirmed; 108 confirmed
+    ");
+}
+
+#[test]
+fn whatsminers_of_v3_sleep_wake_and_are_trimmed() {
+    let spec = |faults| farm(Firmware::Whatsminer3, "m60s", faults, Span::seconds(8));
+    insta::assert_snapshot!(live(&spec(FaultShares::default()), 85), @"
+    full: 100 %, 40 Confirmed
+    asleep: 0 %, 40 Confirmed
+    back: 100 %, 40 Confirmed
+    trimmed: 72 %, 40 Confirmed
+    120 commands: 120 acked, 0 refused, 0 timed out, 0 unconfirmed; 120 confirmed
+    ");
+    insta::assert_snapshot!(live(&spec(faults()), 85), @"
+    full: 100 %, 40 Confirmed
+    asleep: 10 %, 36 Confirmed, 2 Drifted, 2 Unavailable
+    back: 100 %, 36 Confirmed, 2 Drifted, 2 Unavailable
+    trimmed: 74 %, 36 Confirmed, 2 Drifted, 2 Unavailable
+    118 commands: 116 acked, 0 refused, 2 timed out, 0 unconfirmed; 108 confirmed
+    ");
+}
+
+#[test]
+fn avalons_sleep_and_wake() {
+    let spec = |faults| farm(Firmware::Avalon, "a1346", faults, Span::seconds(8));
+    insta::assert_snapshot!(live(&spec(FaultShares::default()), 20), @"
+    full: 100 %, 40 Confirmed
+    asleep: 0 %, 40 Confirmed
+    back: 100 %, 40 Confirmed
+    trimmed: 100 %, 40 Confirmed
+    80 commands: 40 acked, 0 refused, 0 timed out, 40 unconfirmed; 80 confirmed
+    ");
+    insta::assert_snapshot!(live(&spec(faults()), 20), @"
+    full: 100 %, 40 Confirmed
+    asleep: 10 %, 36 Confirmed, 2 Drifted, 2 Unavailable
+    back: 100 %, 38 Confirmed, 2 Unavailable
+    trimmed: 100 %, 38 Confirmed, 2 Unavailable
+    78 commands: 38 acked, 0 refused, 2 timed out, 38 unconfirmed; 74 confirmed
+    ");
 }
 
 #[test]
