@@ -2,8 +2,9 @@
 //! wakes and is trimmed, and the true meter says so.
 
 use crate::{WALL, at};
-use headgate_core::event::Event;
+use headgate_core::event::{Act, Event, OperatorAct};
 use headgate_core::fleet::{MachineId, TargetPhase};
+use headgate_core::site::{MeterKind, MeterSpec};
 use headgate_core::time::{Span, Time};
 use headgate_core::units::{Money, Price};
 use headgate_drivers::digest::Challenge;
@@ -18,7 +19,7 @@ use headgate_sim::models::model;
 use headgate_sim::serve::{FarmServer, SimClock, WallClock};
 use headgate_sim::spec::{CohortSpec, FarmSpec, FaultShares};
 use headgate_sim::world::testing::{day_events, site_of};
-use headgate_sim::world::{World, WorldOptions};
+use headgate_sim::world::{Feeder, World, WorldOptions};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -111,6 +112,42 @@ fn whatsminers_of_v2_sleep_wake_and_are_trimmed() {
     back: 100 %, 36 Confirmed, 2 Drifted, 2 Unavailable
     trimmed: 74 %, 36 Confirmed, 2 Drifted, 2 Unavailable
     118 commands: 116 acked, 0 refused, 2 timed out, 0 unconfirmed; 108 confirmed
+    ");
+}
+
+#[test]
+fn sixty_percent_of_a_farm_of_six_firmwares_are_down_in_a_minute() {
+    let parts = Firmware::ALL.map(|f| (f, if f == Firmware::Antminer { 1 } else { 2 }));
+    let mut spec = FarmSpec::of_firmwares(crate::START, 330, 5, &parts);
+    let (begin, asked) = (crate::START + Span::minutes(20), at(20 * 60 + 1));
+    let (mute_ppm, lying_ppm, dead_ppm, from) = (50_000, 30_000, 20_000, Some(begin));
+    spec.faults = FaultShares { mute_ppm, lying_ppm, dead_ppm, from, ..FaultShares::default() };
+    let mut farm = Farm::new(&spec).unwrap();
+    let shed = farm.meter(crate::START).power.scaled(600_000);
+    let act = Act::Curtail { shed, by: asked + Span::minutes(1) };
+    let curtail = OperatorAct { actor: "desk".into(), reason: "test".into(), act };
+    let mut events = day_events(crate::START, HASHPRICE, |_| Price(20_000_000));
+    events.push((asked, Event::Operator(curtail)));
+    events.sort_by_key(|(at, _)| *at);
+    let mut options = WorldOptions::new(crate::START, 5);
+    options.feeder = Some(Feeder { every: Span::seconds(1), noise_ppm: 2_000 });
+    let mut site = site_of(&spec);
+    let (name, kind, stale_after) = ("feeder".into(), MeterKind::Reported, Span::seconds(5));
+    site.meters = vec![MeterSpec { name, kind, stale_after }];
+    let mut world = World::new(site, farm, options, events).unwrap();
+    world.advance(asked, &mut |_, _| {});
+    let before = world.meter().power;
+    let mut down = None;
+    for tick in 1..=240 {
+        world.advance(asked + Span::millis(250 * tick), &mut |_, _| {});
+        if down.is_none() && world.meter().power <= before - shed {
+            down = Some(Span::millis(250 * tick));
+        }
+    }
+    let down = down.expect("it is down by the deadline");
+    assert!(down <= Span::minutes(1), "{down:?}");
+    insta::assert_snapshot!(format!("{} ms", down.0 / 1_000_000), @"
+    12750 ms
     ");
 }
 
