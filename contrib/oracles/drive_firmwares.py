@@ -86,11 +86,43 @@ async def pyasic_drives_antminer(farm):
     )
 
 
+async def pyasic_rs_drives(farm):
+    from pyasic_rs import MinerFactory
+
+    miner = await MinerFactory().get_miner(farm.hosts[0])
+    must(miner is not None, f"pyasic_rs found nothing at {farm.hosts[0]}")
+    kind = f"{miner.make} {miner.model} {miner.firmware}"
+    must(miner.supports_pause and miner.supports_resume, "pyasic_rs cannot pause this machine")
+    whole = farm.watts()
+    must(await miner.pause() is True, "pyasic_rs could not pause the machine")
+    asleep = farm.until_down(whole, 1)
+    must(await miner.resume() is True, "pyasic_rs could not resume the machine")
+    rising = farm.until_rising(asleep, 1)
+    return f"is {kind}, paused {asleep - whole} W, resumed {rising - asleep:+} W and rising"
+
+
+async def pyasic_drives_avalon(farm):
+    miner = await pyasic_finds(farm, "AvalonMiner")
+    whole = farm.watts()
+    must(await miner.stop_mining() is True, "pyasic could not stop the machine")
+    asleep = farm.until_down(whole, 1)
+    # The machine closes the connection without an answer, and pyasic takes that for a failure.
+    await miner.resume_mining()
+    rising = farm.until_rising(asleep, 1)
+    return f"is {type(miner).__name__}, stopped {asleep - whole} W, " + (
+        f"resumed {rising - asleep:+} W and rising"
+    )
+
+
 # Client, firmware, port that is told first, watts of one machine.
 DRIVES = [
     ("pywhatsminer", "whatsminer2", 4028, 3441, pywhatsminer_drives),
     ("pyasic", "whatsminer2", 4028, 3441, lambda f: asyncio.run(pyasic_drives_whatsminer(f))),
     ("pyasic", "antminer", 80, 3068, lambda f: asyncio.run(pyasic_drives_antminer(f))),
+    ("pyasic", "avalon", 4028, 3300, lambda f: asyncio.run(pyasic_drives_avalon(f))),
+    ("pyasic_rs", "whatsminer2", 4028, 3441, lambda f: asyncio.run(pyasic_rs_drives(f))),
+    ("pyasic_rs", "whatsminer3", 4028, 3441, lambda f: asyncio.run(pyasic_rs_drives(f))),
+    ("pyasic_rs", "antminer", 80, 3068, lambda f: asyncio.run(pyasic_rs_drives(f))),
 ]
 
 

@@ -73,7 +73,7 @@ pub enum Command {
     /// Looks after a journal.
     #[command(subcommand)]
     Journal(JournalCommand),
-    /// Runs the simulated farm alone, for any LuxOS or cgminer client to try.
+    /// Runs the simulated farm alone, for any client of its firmwares to try.
     Simfarm(SimfarmArgs),
     /// Measures the program against a simulated farm; `cargo xtask bench` calls it.
     #[command(hide = true)]
