@@ -68,8 +68,7 @@ struct Token {
 impl Whatsminer {
     fn new(machine: MachineId, limit: i64) -> Self {
         let salt = format!("BQ{:06}", machine.0 % 1_000_000);
-        let pass = crypt::pass(&Secret::new(PASSWORD), &salt, NEW_SALT, "0");
-        let key = pass.map_or_else(|| Secret::new(""), |p| p.key);
+        let key = hashed(PASSWORD, &salt);
         Self { salt, key, tokens: Vec::new(), given: 0, limit, percent: 100 }
     }
 
@@ -83,9 +82,8 @@ impl Whatsminer {
         self.given += 1;
         let stamp = (5625 + self.given).to_string();
         let (salt, newsalt) = (&self.salt, NEW_SALT);
-        if let Some(pass) = crypt::pass(&Secret::new(PASSWORD), salt, newsalt, &stamp) {
-            self.tokens.push(Token { peer, sign: pass.sign, given: wall });
-        }
+        let sign = hashed(&format!("{}{stamp}", self.key.reveal()), newsalt);
+        self.tokens.push(Token { peer, sign, given: wall });
         said('S', TOKEN_GIVEN, json!({"time": stamp, "salt": salt, "newsalt": newsalt}), wall)
     }
 
@@ -95,11 +93,24 @@ impl Whatsminer {
     }
 }
 
+/// The last field of an md5crypt, which costs a thousand rounds: a farm of thousands does no more
+/// of them than it must.
+fn hashed(text: &str, salt: &str) -> Secret {
+    let whole = md5crypt::md5crypt(text.as_bytes(), salt.as_bytes());
+    let last = whole.rsplit(|b| *b == b'$').next().unwrap_or_default();
+    Secret::new(String::from_utf8_lossy(last).into_owned())
+}
+
 /// An answer in the one form this API has beside cgminer's.
 fn said(letter: char, code: u32, msg: Value, wall: Time) -> Value {
     let when = wall.0.div_euclid(headgate_core::time::SECOND);
     json!({"STATUS": letter.to_string(), "When": when, "Code": code, "Msg": msg,
            "Description": ""})
+}
+
+/// Its own word is `cmd`; clients of the field say `command` too, and are understood.
+fn command_of(request: &Value) -> Option<&str> {
+    request["cmd"].as_str().or(request["command"].as_str())
 }
 
 /// A text or a number, as texts are what numbers are written as here.
@@ -126,14 +137,11 @@ impl Farm {
             Ok(request) if number(&request["enc"]) == Some(1) => {
                 self.sealed(machine, at, call.peer, &request)
             }
-            Ok(request) => {
-                let cmd = request["cmd"].as_str().or(request["command"].as_str());
-                match cmd {
-                    Some("get_token") => self.whatsminer(machine).give(call.peer, at.wall),
-                    Some(cmd) if cmd.contains('+') => self.several(machine, at, cmd),
-                    cmd => self.plain(machine, at, cmd.unwrap_or_default()),
-                }
-            }
+            Ok(request) => match command_of(&request) {
+                Some("get_token") => self.whatsminer(machine).give(call.peer, at.wall),
+                Some(cmd) if cmd.contains('+') => self.several(machine, at, cmd),
+                cmd => self.plain(machine, at, cmd.unwrap_or_default()),
+            },
         };
         // No NUL ends it, only the end of the connection.
         ApiAnswer::Reply(reply.to_string().into_bytes())
@@ -176,7 +184,7 @@ impl Farm {
         write: &Value,
     ) -> Result<(), (u32, &'static str)> {
         let failed = Err((FAILED, "API command ERROR"));
-        match write["cmd"].as_str().unwrap_or_default() {
+        match command_of(write).unwrap_or_default() {
             // Twice the same is no error to it.
             "power_off" => drop(self.sleep(machine, at.now)),
             "power_on" => self.starts(machine, at.now),
