@@ -45,13 +45,14 @@ def must(condition, sentence):
 class Farm:
     """The farm program, and the truth about its machines."""
 
-    def __init__(self, command):
+    def __init__(self, command, port=PORT, each=WATTS):
+        self.each = each
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
         first = self.process.stdout.readline()
         must(first, f"the farm did not start: {' '.join(command)}")
         hello = json.loads(first)
-        must(hello["port"] == PORT, f"the farm listens on {hello['port']}, not on {PORT}")
+        must(hello["port"] == port, f"the farm listens on {hello['port']}, not on {port}")
         must(hello["machines"] >= 6, f"the farm has {hello['machines']} machines, and 6 are driven")
         head, last = hello["first"].rsplit(".", 1)
         self.hosts = [f"{head}.{int(last) + n}" for n in range(6)]
@@ -74,9 +75,9 @@ class Farm:
 
     def until_down(self, before, machines):
         """Waits until so many machines have left the meter, and no other has."""
-        one = (WATTS - NOISE_W) * (1 - WATTS_OFF)
+        one = (self.each - NOISE_W) * (1 - WATTS_OFF)
         watts = self.until(f"{machines} down", lambda w: before - w >= machines * one)
-        must(before - watts <= machines * WATTS * (1 + WATTS_OFF), "more fell than were told")
+        must(before - watts <= machines * self.each * (1 + WATTS_OFF), "more fell than were told")
         return watts
 
     def until_rising(self, asleep, machines):

@@ -16,5 +16,8 @@ fi
 ip link set lo up
 
 # The first 40 % of a mixed farm are the machines that are driven.
-exec "$python" "$here/drive_luxos.py" \
-  "$headgate" simfarm --port 4028 --machines 40 --seed 1
+failed=0
+"$python" "$here/drive_luxos.py" \
+  "$headgate" simfarm --port 4028 --machines 40 --seed 1 || failed=1
+"$python" "$here/drive_firmwares.py" "$headgate" simfarm --seed 1 || failed=1
+exit "$failed"

@@ -73,7 +73,7 @@ pub enum Command {
     /// Looks after a journal.
     #[command(subcommand)]
     Journal(JournalCommand),
-    /// Runs the simulated farm alone, for any LuxOS or cgminer client to try.
+    /// Runs the simulated farm alone, for any client of its firmwares to try.
     Simfarm(SimfarmArgs),
     /// Measures the program against a simulated farm; `cargo xtask bench` calls it.
     #[command(hide = true)]
@@ -410,9 +410,16 @@ pub struct SimfarmArgs {
     /// Machines of the mixed farm, from 127.1.0.1 on.
     #[arg(long, default_value_t = 100)]
     pub machines: u32,
+    /// What the machines run: one firmware, or parts of a mix such as luxos=8,antminer=2;
+    /// without it, LuxOS on a mix of models.
+    #[arg(long, value_name = "KIND[=PART],...", conflicts_with = "site")]
+    pub firmware: Option<String>,
     /// Port of every machine; 0 takes a free one.
     #[arg(long, default_value_t = 0)]
     pub port: u16,
+    /// Serves each firmware on the ports it really has, some of which need privileges.
+    #[arg(long, conflicts_with = "port")]
+    pub usual_ports: bool,
     /// Chooses everything that is left to chance.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

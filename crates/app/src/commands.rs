@@ -246,17 +246,38 @@ pub fn simfarm(args: &SimfarmArgs) -> anyhow::Result<ExitCode> {
     };
     let mut spec = match &args.site {
         Some(path) => crate::farm::spec_of(&load_site(path)?.site, now, args.seed, faults)?,
-        None => FarmSpec { faults, ..FarmSpec::mixed(now, args.machines, args.seed) },
+        None => match &args.firmware {
+            None => FarmSpec { faults, ..FarmSpec::mixed(now, args.machines, args.seed) },
+            Some(names) => {
+                let parts = crate::farm::firmwares(names)?;
+                let spec = FarmSpec::of_firmwares(now, args.machines, args.seed, &parts);
+                FarmSpec { faults, ..spec }
+            }
+        },
     };
     spec.answer_delay = Span::millis(i64::from(args.delay_ms));
     let farm = Arc::new(Mutex::new(crate::farm::build(&spec)?));
     let runtime = start::runtime()?;
     runtime.block_on(async {
         let stop = Stop::on_signals()?;
-        let server = FarmServer::start(Arc::clone(&farm), Arc::new(clock), args.port)?;
+        let server = if args.usual_ports {
+            FarmServer::start_usual(Arc::clone(&farm), Arc::new(clock))?
+        } else {
+            FarmServer::start(Arc::clone(&farm), Arc::new(clock), args.port)?
+        };
+        let places = crate::farm::places(&spec, &server, args.usual_ports);
         let first = server.addresses().next().map(|a| a.ip().to_string());
         let machines = server.addresses().count();
-        println!("{}", json!({ "port": server.port(), "first": first, "machines": machines }));
+        println!(
+            "{}",
+            json!({
+                "port": server.port(),
+                "aux_port": server.aux_port(),
+                "first": first,
+                "machines": machines,
+                "firmwares": places,
+            })
+        );
         let meter = Arc::clone(&farm);
         // A line `meter` on standard input prints what the machines really draw.
         std::thread::spawn(move || {

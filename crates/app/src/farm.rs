@@ -3,12 +3,15 @@
 
 use anyhow::{Context, bail, ensure};
 use headgate_core::engine::NO_DRIVER;
-use headgate_core::fleet::Level;
+use headgate_core::fleet::{Level, MachineId};
 use headgate_core::site::{Cohort, Site};
 use headgate_core::time::Time;
+use headgate_drivers::Port;
 use headgate_drivers::shell::UNIT_SCHEME;
 use headgate_sim::farm::Farm;
+use headgate_sim::firmware::Firmware;
 use headgate_sim::models::{Model, models};
+use headgate_sim::serve::FarmServer;
 use headgate_sim::spec::{CohortSpec, FarmSpec, FaultShares, SiteOverhead};
 use std::net::{IpAddr, SocketAddr};
 
@@ -52,7 +55,10 @@ pub fn spec_of(
     for (i, cohort) in site.cohorts.iter().enumerate() {
         let count = site.machines.iter().filter(|m| usize::from(m.cohort.0) == i).count();
         if count > 0 {
-            cohorts.push(cohort_spec(cohort, u32::try_from(count)?)?);
+            let kind = &site.drivers[usize::from(cohort.driver.0)].kind;
+            let firmware = Firmware::from_key(kind)
+                .with_context(|| format!("no simulated machine speaks `{kind}`"))?;
+            cohorts.push(cohort_spec(cohort, u32::try_from(count)?)?.running(firmware));
         }
     }
     let mut spec = FarmSpec::new(start, cohorts, seed);
@@ -95,6 +101,47 @@ fn cohort_spec(cohort: &Cohort, machines: u32) -> anyhow::Result<CohortSpec> {
     spec.times.down = cohort.times.down;
     spec.times.up = cohort.times.up;
     Ok(spec)
+}
+
+/// What `--firmware` names: `luxos`, or parts of a mix such as `luxos=8,antminer=2`.
+///
+/// # Errors
+/// When a name is not known, or a part is no whole number above zero.
+pub fn firmwares(text: &str) -> anyhow::Result<Vec<(Firmware, u32)>> {
+    let one = |word: &str| {
+        let (name, part) = word.split_once('=').unwrap_or((word, "1"));
+        let known = || Firmware::ALL.map(Firmware::key).join(", ");
+        let firmware = Firmware::from_key(name.trim())
+            .with_context(|| format!("no simulated machine speaks `{name}`; known: {}", known()))?;
+        let part: u32 = part.trim().parse().ok().filter(|p| *p > 0).with_context(|| {
+            format!("the part `{part}` of `{name}` is no whole number above zero")
+        })?;
+        Ok((firmware, part))
+    };
+    text.split(',').map(one).collect()
+}
+
+/// Where each firmware of a farm is found: its first address, how many, and its ports.
+pub fn places(spec: &FarmSpec, server: &FarmServer, usual: bool) -> Vec<serde_json::Value> {
+    let (mut first, mut places) = (0, Vec::new());
+    for cohort in &spec.cohorts {
+        let firmware = cohort.firmware;
+        let served = |port, free| match firmware.usual_port(port) {
+            Some(number) if usual => Some(number),
+            Some(_) => free,
+            None => None,
+        };
+        places.push(serde_json::json!({
+            "firmware": firmware.key(),
+            "model": cohort.model.type_name,
+            "first": headgate_sim::address::address_of(MachineId(first)).map(|a| a.to_string()),
+            "machines": cohort.machines,
+            "port": served(Port::Main, Some(server.port())),
+            "aux_port": served(Port::Aux, server.aux_port()),
+        }));
+        first += cohort.machines;
+    }
+    places
 }
 
 /// Builds a farm.

@@ -5,6 +5,7 @@
 //! farm has no clock.
 
 use crate::address::{address_of, machine_at};
+use crate::firmware::Memory;
 use crate::machine::{
     AT_REST, BOOT, CHANGE_SHORTEST, Draw, FREQUENCY_STEP_MHZ, Fault, Machine, Pace, UP_SHORTEST,
 };
@@ -93,6 +94,7 @@ pub struct Farm {
     agenda: BTreeMap<(Time, u64), Happening>,
     scheduled: u64,
     pub(crate) rng: SplitMix,
+    pub(crate) memory: Memory,
 }
 
 impl Farm {
@@ -117,6 +119,7 @@ impl Farm {
             agenda: BTreeMap::new(),
             scheduled: 0,
             rng: SplitMix::stream(spec.seed, 1),
+            memory: Memory::default(),
         };
         for (index, cohort) in spec.cohorts.iter().enumerate() {
             farm.add_cohort(spec, u16::try_from(index).unwrap_or(u16::MAX), cohort);
@@ -181,6 +184,10 @@ impl Farm {
     #[must_use]
     pub fn model(&self, machine: MachineId) -> &'static Model {
         self.cohort(machine).model
+    }
+
+    pub(crate) fn cohorts(&self) -> &[CohortSpec] {
+        &self.cohorts
     }
 
     pub(crate) fn cohort(&self, machine: MachineId) -> &CohortSpec {
@@ -376,6 +383,18 @@ impl Farm {
     pub fn reboot(&mut self, machine: MachineId, now: Time) {
         let now = self.advance(now);
         self.boot(machine, now);
+    }
+
+    /// Restarts a machine's work: it falls to where it begins, and rises.
+    pub(crate) fn restart(&mut self, machine: MachineId, now: Time) {
+        let now = self.advance(now);
+        let m = self.machine(machine);
+        if m.asleep || matches!(m.fault, Fault::Dead | Fault::Lying) {
+            return;
+        }
+        let off = self.machine(machine).sleeping(self.cohort(machine).sleep);
+        self.jump(machine, now, off);
+        self.rise(machine, now, Pace::Normal, Span::ZERO);
     }
 
     fn fall_asleep(&mut self, machine: MachineId, now: Time) -> Result<(), Already> {

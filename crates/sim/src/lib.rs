@@ -2,13 +2,14 @@
 //! protocol.
 //!
 //! [`farm`] is the physics and the true meter, driven by whatever time it is given;
-//! `luxos_api` answers one request as a machine would; [`serve`] puts it on loopback sockets;
+//! [`firmware`] answers one request as a machine would; [`serve`] puts it on loopback sockets;
 //! [`world`] lives through whole days of it in virtual time.
 #![deny(missing_docs)]
 
 pub mod address;
 pub mod backtest;
 pub mod farm;
+pub mod firmware;
 mod json;
 mod luxos_api;
 mod luxos_reads;

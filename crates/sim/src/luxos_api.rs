@@ -5,7 +5,7 @@
 
 use crate::farm::{Already, Farm};
 use crate::json::Json;
-use crate::machine::{FREQUENCY_STEP_MHZ, Fault, Pace};
+use crate::machine::{FREQUENCY_STEP_MHZ, Pace};
 use crate::models::Model;
 use headgate_core::fleet::MachineId;
 use headgate_core::number::decimal;
@@ -27,7 +27,7 @@ pub(crate) const FIRMWARE: &str = "2025.4.8.220305";
 /// The firmware with its build.
 pub(crate) const BUILD: &str = "LUXminer 2025.4.8.220305-57b389c7";
 /// What answers in place of a machine with [`Fault::Html`].
-const HTML: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\n\r\n\
+pub(crate) const HTML: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\n\r\n\
     <html><head><title>400 Bad Request</title></head><body>nginx</body></html>\n";
 
 /// Not published; what an invalid or expired session is told.
@@ -42,6 +42,8 @@ const CODE_NO_PROFILE: u32 = 410;
 pub enum ApiAnswer {
     /// These bytes, then the connection is closed. They end in NUL where a machine speaks.
     Reply(Vec<u8>),
+    /// The same, after as long as the machine takes to do what it was told.
+    Later(Vec<u8>, Span),
     /// Nothing, with the connection left open.
     Never,
     /// Nothing, with the connection closed.
@@ -155,27 +157,14 @@ enum Text<'a> {
 }
 
 impl Farm {
-    /// Answers one request as the machine would.
-    ///
-    /// `now` is simulated time and moves the physics; `wall` is wall time and ages sessions.
-    pub fn handle(
+    /// Answers one request as a machine with LuxOS.
+    pub(crate) fn luxos(
         &mut self,
         machine: MachineId,
         now: Time,
         wall: Time,
         request: &[u8],
     ) -> ApiAnswer {
-        if !self.accepts(machine, now) {
-            return ApiAnswer::Refuse;
-        }
-        match self.machine(machine).fault {
-            Fault::Mute => return ApiAnswer::Never,
-            Fault::Html => return ApiAnswer::Reply(HTML.as_bytes().to_vec()),
-            _ => {}
-        }
-        if request.is_empty() {
-            return ApiAnswer::Close;
-        }
         let mut reply = match parse(request) {
             Err(reply) => reply.text(wall),
             Ok(r) if r.command.contains('+') => self.joined(machine, now, wall, &r.command),

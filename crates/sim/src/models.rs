@@ -130,7 +130,7 @@ impl Nameplate {
     }
 }
 
-static NAMEPLATES: [Nameplate; 8] = [
+static NAMEPLATES: [Nameplate; 10] = [
     Nameplate::new(("s19", "Antminer S19"), 76, (950, 3250), (580, 1380)),
     Nameplate::new(("s19jpro", "Antminer S19j Pro"), 126, (1040, 3068), (545, 1340)),
     Nameplate::new(("s19pro", "Antminer S19 Pro"), 114, (1100, 3250), (570, 1370)),
@@ -140,9 +140,12 @@ static NAMEPLATES: [Nameplate; 8] = [
     Nameplate::new(("t21", "Antminer T21"), 108, (1900, 3610), (480, 1360)),
     Nameplate::new(("s21", "Antminer S21"), 108, (2000, 3500), (490, 1350)),
     Nameplate::new(("s21pro", "Antminer S21 Pro"), 65, (2340, 3510), (520, 1360)),
+    Nameplate::new(("m60s", "Whatsminer M60S_VK40"), 148, (1860, 3441), (560, 1350)),
+    // Its nameplate is an assumption: common knowledge, not the maker's document.
+    Nameplate::new(("a1346", "Avalon 1346"), 120, (1100, 3300), (500, 1280)),
 ];
 
-/// All models, from the oldest to the newest.
+/// All models, each maker's from the oldest to the newest.
 #[must_use]
 pub fn models() -> &'static [Model] {
     static MODELS: OnceLock<Vec<Model>> = OnceLock::new();
@@ -270,6 +273,8 @@ mod tests {
         t21 15 levels: 1018 W 61 TH/s .. 3610 W 190 TH/s .. 5872 W 269 TH/s
         s21 15 levels: 1025 W 67 TH/s .. 3500 W 200 TH/s .. 5645 W 281 TH/s
         s21pro 16 levels: 999 W 76 TH/s .. 3510 W 234 TH/s .. 5528 W 324 TH/s
+        m60s 17 levels: 989 W 61 TH/s .. 3441 W 186 TH/s .. 5269 W 252 TH/s
+        a1346 15 levels: 998 W 38 TH/s .. 3300 W 110 TH/s .. 5278 W 154 TH/s
         ");
     }
 }

@@ -2,15 +2,19 @@
 //!
 //! One socket, bound to all addresses of the loopback device, takes the connections of all
 //! machines; the address that was called names the machine. Where that binding is refused, each
-//! machine gets a socket of its own. As on the real thing, a machine serves one connection at
+//! machine gets a socket of its own. As on the real thing, a cgminer serves one connection at
 //! a time, reads once, answers once and closes; a connection that says nothing blocks the rest.
+//! A web server reads on until it has the whole request and serves several at once.
 
 use crate::address::ADDRESSES_MAX;
 use crate::farm::Farm;
+use crate::firmware::{Call, Firmware, is_whole};
 use crate::luxos_api::{ApiAnswer, REQUEST_BYTES_MAX};
 use headgate_core::fleet::MachineId;
 use headgate_core::time::{Span, Time};
+use headgate_drivers::{Framing, Port};
 use socket2::{Domain, Protocol, Socket, Type};
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,6 +35,10 @@ pub const WAITING_MAX: u32 = 100;
 pub const CONNECTIONS_MAX: usize = 65_536;
 /// How long accepting pauses when the process has no file handle left.
 const OUT_OF_HANDLES_PAUSE: Duration = Duration::from_millis(20);
+/// Longest request of several reads, such as a whole configuration.
+const LONG_REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// How long a connection that says nothing is kept, where a firmware does not wait for ever.
+const IDLE: Duration = Duration::from_secs(10);
 /// How many free ports are tried until one is free on every machine's address.
 const PORT_TRIES: u32 = 16;
 
@@ -88,18 +96,37 @@ pub enum ServeError {
     },
 }
 
+/// What a listening socket stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    /// This port of every machine, whatever its number on the real thing.
+    Port(Port),
+    /// The number that the real thing has; a machine that has none such refuses.
+    Usual(u16),
+}
+
+impl Door {
+    fn port(self, firmware: Firmware) -> Option<Port> {
+        match self {
+            Self::Port(port) => Some(port),
+            Self::Usual(number) => firmware.port_at(number),
+        }
+    }
+}
+
 /// A running server. Dropping it stops it.
 #[derive(Debug)]
 pub struct FarmServer {
     port: u16,
+    aux_port: Option<u16>,
     binding: Binding,
     machines: u32,
     stop: watch::Sender<bool>,
 }
 
 impl FarmServer {
-    /// Serves a farm on a port of all its addresses; port 0 takes a free one. Must be called
-    /// within a tokio runtime.
+    /// Serves a farm on a port of all its addresses; port 0 takes a free one. Machines with a
+    /// second port have it on a free one. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// [`ServeError`] when no socket can be opened.
@@ -108,13 +135,46 @@ impl FarmServer {
         clock: Arc<dyn SimClock>,
         port: u16,
     ) -> Result<Self, ServeError> {
-        let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-        match listen(all, true, BACKLOG_ALL) {
-            Ok(listener) => Self::run(farm, clock, vec![(None, listener)]),
-            Err(e) if e.kind() == io::ErrorKind::PermissionDenied || unsupported(&e) => {
-                Self::start_each(farm, clock, port)
+        let mut doors = vec![(Door::Port(Port::Main), port)];
+        if has_aux(&farm) {
+            doors.push((Door::Port(Port::Aux), 0));
+        }
+        Self::open(farm, clock, &doors)
+    }
+
+    /// Serves a farm on the ports that the real things have, which foreign clients insist on.
+    ///
+    /// # Errors
+    /// [`ServeError`] when a socket cannot be opened; some of these ports need privileges.
+    pub fn start_usual(
+        farm: Arc<Mutex<Farm>>,
+        clock: Arc<dyn SimClock>,
+    ) -> Result<Self, ServeError> {
+        let numbers: BTreeSet<u16> = {
+            let farm = lock(&farm);
+            let usual = |f: Firmware| [Port::Main, Port::Aux].map(|p| f.usual_port(p));
+            farm.firmwares().into_iter().flat_map(usual).flatten().collect()
+        };
+        let doors: Vec<_> = numbers.into_iter().map(|n| (Door::Usual(n), n)).collect();
+        Self::open(farm, clock, &doors)
+    }
+
+    fn open(
+        farm: Arc<Mutex<Farm>>,
+        clock: Arc<dyn SimClock>,
+        doors: &[(Door, u16)],
+    ) -> Result<Self, ServeError> {
+        let open = |(door, port): &(Door, u16)| {
+            let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port));
+            let at = |source| (all, source);
+            listen(all, true, BACKLOG_ALL).map(|l| (*door, None, l)).map_err(at)
+        };
+        match doors.iter().map(open).collect() {
+            Ok(listeners) => Self::run(farm, clock, listeners),
+            Err((_, e)) if e.kind() == io::ErrorKind::PermissionDenied || unsupported(&e) => {
+                Self::open_each(farm, clock, doors)
             }
-            Err(source) => Err(ServeError::Listen { address: all, source }),
+            Err((address, source)) => Err(ServeError::Listen { address, source }),
         }
     }
 
@@ -127,16 +187,36 @@ impl FarmServer {
         clock: Arc<dyn SimClock>,
         port: u16,
     ) -> Result<Self, ServeError> {
+        let mut doors = vec![(Door::Port(Port::Main), port)];
+        if has_aux(&farm) {
+            doors.push((Door::Port(Port::Aux), 0));
+        }
+        Self::open_each(farm, clock, &doors)
+    }
+
+    fn open_each(
+        farm: Arc<Mutex<Farm>>,
+        clock: Arc<dyn SimClock>,
+        doors: &[(Door, u16)],
+    ) -> Result<Self, ServeError> {
+        let mut listeners = Vec::new();
+        for (door, port) in doors {
+            listeners.extend(Self::door_each(&farm, *door, *port)?);
+        }
+        Self::run(farm, clock, listeners)
+    }
+
+    fn door_each(farm: &Arc<Mutex<Farm>>, door: Door, port: u16) -> Result<Listeners, ServeError> {
         let addresses: Vec<(MachineId, Ipv4Addr)> = {
-            let farm = lock(&farm);
+            let farm = lock(farm);
             let ids = (0..ADDRESSES_MAX).map(MachineId).take(farm.machines());
             ids.filter_map(|m| farm.address(m).map(|a| (m, a))).collect()
         };
         let mut tries = 0;
         loop {
             tries += 1;
-            match listen_each(&addresses, port) {
-                Ok(listeners) => return Self::run(farm, clock, listeners),
+            match listen_each(&addresses, door, port) {
+                Ok(listeners) => return Ok(listeners),
                 Err((_, e)) if e.raw_os_error() == Some(EMFILE) => {
                     return Err(ServeError::Handles { machines: addresses.len(), source: e });
                 }
@@ -150,13 +230,18 @@ impl FarmServer {
     fn run(
         farm: Arc<Mutex<Farm>>,
         clock: Arc<dyn SimClock>,
-        listeners: Vec<(Option<MachineId>, TcpListener)>,
+        listeners: Listeners,
     ) -> Result<Self, ServeError> {
         let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        let address = listeners.first().map_or(Ok(any), |(_, l)| l.local_addr());
-        let port = address.map_err(|source| ServeError::Listen { address: any, source })?.port();
+        let port_of = |(_, _, l): &(Door, Option<MachineId>, TcpListener)| {
+            let address = l.local_addr();
+            address.map(|a| a.port()).map_err(|source| ServeError::Listen { address: any, source })
+        };
+        let port = listeners.first().map_or(Ok(0), port_of)?;
+        let aux = listeners.iter().find(|(door, ..)| *door == Door::Port(Port::Aux));
+        let aux_port = aux.map(port_of).transpose()?;
         let machines = lock(&farm).machines();
-        let each = listeners.iter().any(|(machine, _)| machine.is_some());
+        let each = listeners.iter().any(|(_, machine, _)| machine.is_some());
         let shared = Arc::new(Shared {
             seats: (0..machines).map(|_| Seat::default()).collect(),
             room: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
@@ -164,18 +249,25 @@ impl FarmServer {
             clock,
         });
         let (stop, stopped) = watch::channel(false);
-        for (machine, listener) in listeners {
-            tokio::spawn(accept(Arc::clone(&shared), machine, listener, stopped.clone()));
+        for (door, machine, listener) in listeners {
+            let at = (door, machine);
+            tokio::spawn(accept(Arc::clone(&shared), at, listener, stopped.clone()));
         }
         let binding = if each { Binding::EachAddress } else { Binding::Device };
         let machines = u32::try_from(machines).unwrap_or(u32::MAX);
-        Ok(Self { port, binding, machines, stop })
+        Ok(Self { port, aux_port, binding, machines, stop })
     }
 
     /// The port that is served.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The machines' second port, where one has one and it is not the real thing's.
+    #[must_use]
+    pub fn aux_port(&self) -> Option<u16> {
+        self.aux_port
     }
 
     /// How the addresses are served.
@@ -229,10 +321,15 @@ fn listen(address: SocketAddr, on_loopback: bool, backlog: i32) -> io::Result<Tc
     TcpListener::from_std(socket.into())
 }
 
-type Listeners = Vec<(Option<MachineId>, TcpListener)>;
+type Listeners = Vec<(Door, Option<MachineId>, TcpListener)>;
+
+fn has_aux(farm: &Mutex<Farm>) -> bool {
+    lock(farm).firmwares().iter().any(|f| f.usual_port(Port::Aux).is_some())
+}
 
 fn listen_each(
     addresses: &[(MachineId, Ipv4Addr)],
+    door: Door,
     port: u16,
 ) -> Result<Listeners, (SocketAddr, io::Error)> {
     let mut listeners = Vec::with_capacity(addresses.len());
@@ -241,7 +338,7 @@ fn listen_each(
         let address = SocketAddr::from((*address, port));
         let listener = listen(address, false, BACKLOG_ONE).map_err(|e| (address, e))?;
         port = listener.local_addr().map_err(|e| (address, e))?.port();
-        listeners.push((Some(*machine), listener));
+        listeners.push((door, Some(*machine), listener));
     }
     Ok(listeners)
 }
@@ -268,7 +365,7 @@ fn lock(farm: &Mutex<Farm>) -> MutexGuard<'_, Farm> {
 
 async fn accept(
     shared: Arc<Shared>,
-    machine: Option<MachineId>,
+    at: (Door, Option<MachineId>),
     listener: TcpListener,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -291,7 +388,7 @@ async fn accept(
         tokio::spawn(async move {
             let _permit = permit;
             tokio::select! {
-                () = connection(&shared, machine, stream) => {}
+                () = connection(&shared, at, stream) => {}
                 _ = closing.wait_for(|stop| *stop) => {}
             }
         });
@@ -304,7 +401,11 @@ fn refuse(stream: &TcpStream) {
     let _ = stream.set_zero_linger();
 }
 
-async fn connection(shared: &Shared, machine: Option<MachineId>, mut stream: TcpStream) {
+async fn connection(
+    shared: &Shared,
+    (door, machine): (Door, Option<MachineId>),
+    mut stream: TcpStream,
+) {
     let called = || match stream.local_addr().map(|a| a.ip()) {
         Ok(IpAddr::V4(address)) => lock(&shared.farm).at(address),
         _ => None,
@@ -312,8 +413,15 @@ async fn connection(shared: &Shared, machine: Option<MachineId>, mut stream: Tcp
     let Some(machine) = machine.or_else(called) else {
         return refuse(&stream);
     };
-    if !lock(&shared.farm).accepts(machine, shared.clock.now()) {
+    let (accepts, firmware) = {
+        let mut farm = lock(&shared.farm);
+        (farm.accepts(machine, shared.clock.now()), farm.firmware(machine))
+    };
+    let Some(port) = door.port(firmware).filter(|_| accepts) else {
         return refuse(&stream);
+    };
+    if firmware.framing(port) != Framing::NulOrEof {
+        return serve(shared, machine, port, &mut stream).await;
     }
     let seat = &shared.seats[machine.index()];
     if seat.waiting.fetch_add(1, Ordering::Relaxed) > WAITING_MAX {
@@ -322,7 +430,7 @@ async fn connection(shared: &Shared, machine: Option<MachineId>, mut stream: Tcp
     }
     let _leaves = Leaves(&seat.waiting);
     let _served = seat.taken.lock().await;
-    serve(shared, machine, &mut stream).await;
+    serve(shared, machine, port, &mut stream).await;
 }
 
 /// Gives the place in the queue back, however the connection ends.
@@ -334,25 +442,56 @@ impl Drop for Leaves<'_> {
     }
 }
 
-/// One read, one answer. What a broken connection makes of it concerns the client alone.
-async fn serve(shared: &Shared, machine: MachineId, stream: &mut TcpStream) {
-    let mut buffer = [0u8; REQUEST_BYTES_MAX];
-    let Ok(length) = stream.read(&mut buffer).await else { return };
+/// Reads a request: at once where the machine does, else until it is whole.
+async fn request(firmware: Firmware, port: Port, stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let framing = firmware.framing(port);
+    let mut came = Vec::with_capacity(REQUEST_BYTES_MAX);
+    let read = async {
+        loop {
+            let n = stream.read_buf(&mut came).await.ok()?;
+            if n == 0 || is_whole(framing, &came) {
+                return Some(());
+            }
+            if came.len() > LONG_REQUEST_BYTES_MAX {
+                return None;
+            }
+        }
+    };
+    if firmware == Firmware::Luxos {
+        read.await?;
+    } else {
+        tokio::time::timeout(IDLE, read).await.ok()??;
+    }
+    Some(came)
+}
+
+/// One request, one answer. What a broken connection makes of it concerns the client alone.
+async fn serve(shared: &Shared, machine: MachineId, port: Port, stream: &mut TcpStream) {
+    let firmware = lock(&shared.farm).firmware(machine);
+    let Some(bytes) = request(firmware, port, stream).await else { return };
+    let peer = match stream.peer_addr().map(|a| a.ip()) {
+        Ok(IpAddr::V4(peer)) => peer,
+        _ => Ipv4Addr::LOCALHOST,
+    };
     let (answer, delay) = {
         let (now, wall) = (shared.clock.now(), WallClock.now());
         let mut farm = lock(&shared.farm);
-        (farm.handle(machine, now, wall, &buffer[..length]), farm.answer_delay(machine))
+        let call = Call { port, peer, bytes: &bytes };
+        (farm.call(machine, now, wall, call), farm.answer_delay(machine))
     };
     match answer {
-        ApiAnswer::Reply(bytes) => {
-            if delay > Span::ZERO {
-                tokio::time::sleep(Duration::from_nanos(delay.0.unsigned_abs())).await;
-            }
-            let _ = stream.write_all(&bytes).await;
-        }
+        ApiAnswer::Reply(bytes) => reply(stream, &bytes, delay).await,
+        ApiAnswer::Later(bytes, takes) => reply(stream, &bytes, delay + takes).await,
         // The machine's one thread hangs until the client gives up.
-        ApiAnswer::Never => while matches!(stream.read(&mut buffer).await, Ok(1..)) {},
+        ApiAnswer::Never => while matches!(stream.read(&mut [0; 64]).await, Ok(1..)) {},
         ApiAnswer::Close => {}
         ApiAnswer::Refuse => refuse(stream),
     }
+}
+
+async fn reply(stream: &mut TcpStream, bytes: &[u8], delay: Span) {
+    if delay > Span::ZERO {
+        tokio::time::sleep(Duration::from_nanos(delay.0.unsigned_abs())).await;
+    }
+    let _ = stream.write_all(bytes).await;
 }

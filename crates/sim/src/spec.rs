@@ -1,6 +1,7 @@
 //! What a farm is made of.
 
 use crate::address::ADDRESSES_MAX;
+use crate::firmware::Firmware;
 use crate::machine::{Fault, Spread, Times};
 use crate::models::{Model, model};
 use headgate_core::fleet::MachineId;
@@ -8,11 +9,16 @@ use headgate_core::time::{Span, Time};
 use headgate_core::units::Power;
 use thiserror::Error;
 
+/// How long a stock Antminer takes to fall asleep. An assumption.
+const SLOW_DOWN: Span = Span::seconds(60);
+
 /// Machines of one model at one site.
 #[derive(Debug, Clone)]
 pub struct CohortSpec {
     /// Their model.
     pub model: &'static Model,
+    /// What they run.
+    pub firmware: Firmware,
     /// How many there are.
     pub machines: u32,
     /// Power asleep.
@@ -33,7 +39,28 @@ impl CohortSpec {
     pub fn new(model: &'static Model, machines: u32) -> Self {
         let times = Times { down: Span::seconds(8), up: Span::seconds(300) };
         let (sleep, profile) = (model.sleep, model.default);
-        Self { model, machines, sleep, times, profile, awake: true, psu_measures: false }
+        let (firmware, awake, psu_measures) = (Firmware::Luxos, true, false);
+        Self { model, firmware, machines, sleep, times, profile, awake, psu_measures }
+    }
+
+    /// Machines that have this firmware: its common model, and how fast its power falls.
+    ///
+    /// # Panics
+    /// Never: every firmware's model is one of this crate's own.
+    #[must_use]
+    pub fn usual(firmware: Firmware, machines: u32) -> Self {
+        let model = model(firmware.usual_model()).expect("the key is one of this crate's own");
+        let mut cohort = Self::new(model, machines).running(firmware);
+        if firmware == Firmware::Antminer {
+            cohort.times.down = SLOW_DOWN;
+        }
+        cohort
+    }
+
+    /// The same with another firmware.
+    #[must_use]
+    pub fn running(self, firmware: Firmware) -> Self {
+        Self { firmware, ..self }
     }
 }
 
@@ -138,6 +165,24 @@ impl FarmSpec {
             CohortSpec::new(known("s21"), s21),
         ];
         Self::new(start, cohorts.into_iter().filter(|c| c.machines > 0).collect(), seed)
+    }
+
+    /// A farm of firmwares in parts of a whole, each on a model that has it.
+    #[must_use]
+    pub fn of_firmwares(start: Time, machines: u32, seed: u64, parts: &[(Firmware, u32)]) -> Self {
+        let whole: u64 = parts.iter().map(|(_, part)| u64::from(*part)).sum();
+        let (mut cohorts, mut given, mut sum) = (Vec::new(), 0, 0);
+        for (firmware, part) in parts {
+            sum += u64::from(*part);
+            // Rounding never loses a machine: each part ends where the parts so far do.
+            let end = u64::from(machines) * sum / whole.max(1);
+            let count = u32::try_from(end).unwrap_or(machines) - given;
+            given += count;
+            if count > 0 {
+                cohorts.push(CohortSpec::usual(*firmware, count));
+            }
+        }
+        Self::new(start, cohorts, seed)
     }
 
     pub(crate) fn check(&self) -> Result<u32, FarmError> {

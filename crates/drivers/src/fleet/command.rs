@@ -481,16 +481,11 @@ impl FleetDriver {
         let cohort = &self.cohorts[usize::from(machine.kind)];
         let agrees = cohort.agrees(command.level, watts, machine.bar);
         match command.stage {
-            Stage::Talking | Stage::Pausing => return,
-            Stage::Verifying if agrees => {}
-            Stage::Verifying => return,
+            // Work that restarts falls like one that is told to sleep, and rises again: while the
+            // talk goes on, its last word is awaited.
+            Stage::Talking | Stage::Pausing | Stage::Verifying => return,
             Stage::Proving => {}
         }
-        if command.stage == Stage::Verifying {
-            // The watts are there before any word of it.
-            self.answered(m, Ending::Unconfirmed);
-        }
-        let Some(command) = &mut self.machines[m as usize].command else { return };
         command.heard = true;
         if agrees {
             self.close(m, TargetPhase::Confirmed);

@@ -1,12 +1,14 @@
 //! A farm, its site and a market day for tests, benches and examples.
 
-use crate::spec::FarmSpec;
+use crate::firmware::Firmware;
+use crate::spec::{CohortSpec, FarmSpec};
 use headgate_core::event::{Event, FeedId, Hashprice};
 use headgate_core::fleet::{CohortId, DriverId, OperatingPoint, PowerCurve};
 use headgate_core::market::{PriceKind, PriceRow};
-use headgate_core::site::{Cohort, MachineSpec, Overhead, Site, Value};
+use headgate_core::site::{Cohort, DriverSpec, MachineSpec, Overhead, Site, Value};
 use headgate_core::time::{Interval, Span, Time};
 use headgate_core::units::{Money, Power, Price};
+use headgate_drivers::Port;
 use std::collections::BTreeMap;
 
 /// Every so many profiles of a model is a level of its cohort.
@@ -18,7 +20,19 @@ const KNOWN_AFTER: Span = Span::seconds(20);
 #[must_use]
 pub fn site_of(spec: &FarmSpec) -> Site {
     let mut site = headgate_core::testing::site(0);
-    site.cohorts = spec.cohorts.iter().map(cohort_of).collect();
+    let mut firmwares: Vec<_> = spec.cohorts.iter().map(|c| c.firmware).collect();
+    firmwares.sort_unstable();
+    firmwares.dedup();
+    let driver = |f: &Firmware| {
+        let port = f.usual_port(Port::Main).unwrap_or_default();
+        DriverSpec { name: f.key().into(), kind: f.key().into(), port, ..site.drivers[0].clone() }
+    };
+    site.drivers = firmwares.iter().map(driver).collect();
+    let cohort = |c: &CohortSpec| {
+        let driver = firmwares.iter().position(|f| *f == c.firmware).unwrap_or_default();
+        cohort_of(c, DriverId(u16::try_from(driver).unwrap_or_default()))
+    };
+    site.cohorts = spec.cohorts.iter().map(cohort).collect();
     for (c, cohort) in (0u16..).zip(&spec.cohorts) {
         for _ in 0..cohort.machines {
             let address = format!("127.0.0.1:{}", site.machines.len() + 1024);
@@ -35,7 +49,7 @@ pub fn site_of(spec: &FarmSpec) -> Site {
     site
 }
 
-fn cohort_of(spec: &crate::spec::CohortSpec) -> Cohort {
+fn cohort_of(spec: &CohortSpec, driver: DriverId) -> Cohort {
     let profiles = &spec.model.profiles[..=spec.model.default];
     let points: Vec<_> = profiles
         .iter()
@@ -47,7 +61,7 @@ fn cohort_of(spec: &crate::spec::CohortSpec) -> Cohort {
     let curve = PowerCurve::new(spec.sleep, &points).expect("a model's profiles rise");
     let mut cohort = headgate_core::testing::cohort();
     cohort.name = spec.model.key.to_owned();
-    cohort.driver = DriverId(0);
+    cohort.driver = driver;
     cohort.times.down = spec.times.down;
     cohort.times.up = spec.times.up;
     cohort.curve = curve;

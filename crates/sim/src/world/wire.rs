@@ -3,11 +3,13 @@
 
 use super::World;
 use super::queue::{Class, Due, Key};
+use crate::firmware::Call;
 use crate::luxos_api::ApiAnswer;
 use headgate_core::time::{Span, Time};
 use headgate_drivers::frame::framed;
 use headgate_drivers::{Failure, Input, Request, RequestId};
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 /// Requests on the wire, with the next thing due for each.
 #[derive(Debug, Default)]
@@ -55,7 +57,9 @@ impl World {
         let (id, machine) = (request.id, request.machine);
         let Some(flight) = self.flying.0.get(&(lane, id)).copied() else { return };
         let slept = self.farm.truth(machine, self.now).asleep;
-        let answer = self.farm.handle(machine, self.now, self.now, &request.bytes);
+        let (port, peer) = (request.port, Ipv4Addr::LOCALHOST);
+        let call = Call { port, peer, bytes: &request.bytes };
+        let answer = self.farm.call(machine, self.now, self.now, call);
         if slept && !self.farm.truth(machine, self.now).asleep {
             let cohort = usize::from(self.site.machines[machine.index()].cohort.0);
             self.outcome.starts[cohort] += 1;
@@ -63,6 +67,9 @@ impl World {
         let (result, delay) = match answer {
             ApiAnswer::Reply(bytes) => {
                 (framed(request.framing, bytes), self.farm.answer_delay(machine))
+            }
+            ApiAnswer::Later(bytes, takes) => {
+                (framed(request.framing, bytes), takes + self.farm.answer_delay(machine))
             }
             ApiAnswer::Close => (Err(Failure::Reset), Span::ZERO),
             ApiAnswer::Refuse => (Err(Failure::Connect), Span::ZERO),

@@ -4,6 +4,8 @@
 mod backtest;
 mod curtail;
 #[cfg(test)]
+mod firmwares;
+#[cfg(test)]
 mod physics;
 #[cfg(test)]
 mod protocol;
