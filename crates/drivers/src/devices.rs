@@ -1,0 +1,53 @@
+//! What a site has beside its machines: meters that say what it draws.
+//!
+//! `register` turns a device's words into watts or a reason why not, `modbus` carries them over
+//! TCP. Each device has a task of its own, which reads it at its pace and hands what it says
+//! into one bounded queue; a device that does not answer holds nothing else up.
+
+pub mod modbus;
+pub mod register;
+
+use headgate_core::event::MeterId;
+use headgate_core::time::Span;
+use headgate_core::units::Power;
+use register::Nonsense;
+use std::time::Instant;
+
+/// One reading of a meter.
+#[derive(Debug)]
+pub struct MeterRead {
+    /// Which meter.
+    pub meter: MeterId,
+    /// When it was asked: the power is at least that old.
+    pub asked: Instant,
+    /// Import, or why it is not known.
+    pub power: Result<Power, MeterFault>,
+}
+
+/// Why a meter's power is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum MeterFault {
+    /// Nothing listens there, or its name is not known.
+    #[error("failed to connect")]
+    Connect(#[source] std::io::Error),
+    /// It took longer than its budget.
+    #[error("failed to hear from it within {0}")]
+    Timeout(Span),
+    /// The connection broke, or what came is no Modbus.
+    #[error("failed to read its registers")]
+    Wire(#[source] tokio_modbus::Error),
+    /// It refused.
+    #[error("it refuses to tell: {0}")]
+    Refused(tokio_modbus::ExceptionCode),
+    /// It answered, and the answer is not to be believed.
+    #[error(transparent)]
+    Nonsense(#[from] Nonsense),
+}
+
+impl MeterFault {
+    /// Whether the meter answered and could not tell, or told what cannot be.
+    #[must_use]
+    pub fn answered(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Nonsense(_))
+    }
+}
