@@ -87,7 +87,7 @@ fn guard(args: &RunArgs, site: &mut Site) -> anyhow::Result<()> {
 }
 
 async fn live(args: &RunArgs, loaded: &Loaded, folder: PathBuf, stop: &Stop) -> anyhow::Result<()> {
-    let mut site = loaded.site.clone();
+    let mut site = if args.simfarm { loaded.site.clone() } else { loaded.metered() };
     let clock = Clock::real();
     let farm = match args.simfarm {
         true => Some(serve(&mut site, &clock, args)?),
@@ -102,12 +102,26 @@ async fn live(args: &RunArgs, loaded: &Loaded, folder: PathBuf, stop: &Stop) -> 
     let market = Market::load(&site.market.name)?;
     plant.feed_board = plant::follow(loaded, &site, &market, &folder, &doors.feeds)?;
     values::follow(loaded, plant.values())?;
+    match args.simfarm {
+        true => warn_of_meters(loaded, "its machines are simulated"),
+        false => plant.read_meters(&loaded.meters),
+    }
     let open = doors.open(args.port).await?;
     info!("{} runs in mode {}", site.name, plant::mode_word(site.policy.mode));
     let ended = plant.run().await;
     open.close().await;
     drop(farm);
     ended.map(|_| ())
+}
+
+/// Says which meters are not read, and why.
+fn warn_of_meters(loaded: &Loaded, why: &str) {
+    for plan in loaded.meters.iter().flatten() {
+        warn!(
+            "the meter at {} is not read, for {why}: the machines' own sum is taken",
+            plan.address
+        );
+    }
 }
 
 /// What the site's cohorts look ahead with, where its policy names a model.
@@ -134,6 +148,7 @@ async fn replay(
     folder: PathBuf,
     stop: &Stop,
 ) -> anyhow::Result<()> {
+    warn_of_meters(&loaded, "its prices were recorded");
     let recorded = replay_of(&args.replay, &loaded)?;
     let (begin, end) = span(args, &recorded)?;
     let found = plant::recover(&folder)?;

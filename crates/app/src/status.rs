@@ -44,6 +44,9 @@ pub struct Status {
     pub money: MoneyView,
     pub alarms: Vec<AlarmView>,
     pub feeds: Vec<FeedView>,
+    /// Meters that are devices of their own.
+    #[serde(default)]
+    pub meters: Vec<MeterView>,
     pub hold: Option<String>,
     pub stop: Option<String>,
     /// The curtailment in force, or the last one.
@@ -132,6 +135,24 @@ pub struct FeedView {
     #[serde(default)]
     pub last_error: Option<String>,
     #[serde(default)]
+    pub last_error_s: Option<f64>,
+}
+
+/// A meter that is read.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct MeterView {
+    pub name: String,
+    /// Host and port.
+    pub source: String,
+    /// Import as it last told and was believed; `None` when it never was.
+    pub power_w: Option<i64>,
+    /// How long ago that was.
+    pub age_s: Option<f64>,
+    pub stale: bool,
+    /// Whether the last reading failed or was not believed.
+    pub failing: bool,
+    /// What was last wrong with a reading, and how long ago.
+    pub last_error: Option<String>,
     pub last_error_s: Option<f64>,
 }
 

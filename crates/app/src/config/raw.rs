@@ -3,7 +3,7 @@
 //! Keys of what is not built yet are here too, so that they are refused by name and not as
 //! unknown.
 
-use super::unit::{Date, DemandRate, In, PerPhDay, PerWork, Share, Text, WorkRate};
+use super::unit::{CountOf, Date, DemandRate, In, PerPhDay, PerWork, Share, Text, WorkRate};
 use headgate_core::site::Ramp;
 use headgate_core::time::Span;
 use headgate_core::units::{Money, Power, Price};
@@ -403,13 +403,44 @@ pub struct RawDriver {
 /// One of `[meters]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "meters on a wire are refused by their kind until they are built")]
 pub struct RawMeter {
     pub kind: Spanned<String>,
     pub stale_after: Option<At<Span>>,
-    pub address: Option<String>,
-    pub unit_id: Option<u8>,
-    pub registers: Option<toml::Value>,
+    pub address: Option<Spanned<String>>,
+    pub unit_id: Option<Spanned<u8>>,
+    pub registers: Option<Spanned<RawRegisters>>,
+    pub covers: Option<Spanned<String>>,
+    pub every: Option<At<Span>>,
+    pub request_budget: Option<At<Span>>,
+    pub most: Option<At<Power>>,
+}
+
+/// `meter.registers`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawRegisters {
+    pub power: Spanned<RawRegister>,
+}
+
+/// `meter.registers.power`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawRegister {
+    pub at: u16,
+    #[serde(rename = "type")]
+    pub shape: Spanned<String>,
+    pub scale: At<CountOf>,
+    pub table: Option<RawTable>,
+    pub low_word_first: Option<bool>,
+    pub import_negative: Option<bool>,
+}
+
+/// Which registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RawTable {
+    Holding,
+    Input,
 }
 
 /// `[failsafe]`.

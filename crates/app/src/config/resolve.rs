@@ -10,8 +10,8 @@ use super::raw::{
 use super::unit::{Date, In, Text};
 use super::worth::Valued;
 use super::{
-    HashpriceSource, LiveDriver, LiveFeed, Loaded, MarketFacts, Worth, drivers, fleet, outside,
-    terms,
+    HashpriceSource, LiveDriver, LiveFeed, Loaded, MarketFacts, Worth, drivers, fleet, meters,
+    outside, terms,
 };
 use headgate_core::event::AutomationMode;
 use headgate_core::horizon::unit::UnitSpec;
@@ -23,6 +23,7 @@ use headgate_core::site::{
 };
 use headgate_core::time::{Span, Time};
 use headgate_core::units::{Power, Price};
+use headgate_drivers::devices::modbus::MeterPlan;
 use jiff::tz::TimeZone;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -46,8 +47,9 @@ const WHOLE_PPM: i64 = 1_000_000;
 /// [`ConfigError`] holds everything found wrong, in file order.
 pub fn resolve(file: &ConfigFile, market: &MarketFacts) -> Result<Loaded, ConfigError> {
     let mut check = Check::new(file, market);
-    let Resolved { site, units, model, live, drivers, hashprice, worth, terms, resale } =
-        check.config(&file.raw);
+    let resolved = check.config(&file.raw);
+    let Resolved { site, units, model, live, drivers, meters, hashprice, worth, terms, resale } =
+        resolved;
     let Check { mut problems, mut warnings, .. } = check;
     if !problems.is_empty() {
         problems.sort_by(|a, b| a.order().cmp(&b.order()));
@@ -65,6 +67,7 @@ pub fn resolve(file: &ConfigFile, market: &MarketFacts) -> Result<Loaded, Config
         data,
         live,
         drivers,
+        meters,
         hashprice,
         worth,
         terms,
@@ -80,6 +83,7 @@ struct Resolved {
     model: Option<String>,
     live: Vec<LiveFeed>,
     drivers: Vec<LiveDriver>,
+    meters: Vec<Option<MeterPlan>>,
     hashprice: HashpriceSource,
     worth: Worth,
     terms: Terms,
@@ -197,6 +201,7 @@ impl<'a> Check<'a> {
         }
         fleet::floors(self, raw, &limits, &overhead, &cohorts, &machines);
         let (feeds, live) = outside::feeds(self, &raw.feeds);
+        let (meters, plans) = meters::meters(self, &raw.meters, limits.import);
         let Valued { value: worth, hashprice, worth: paid } = super::worth::value(self, raw);
         let site = Site {
             name: self.name(&raw.site.name),
@@ -216,7 +221,7 @@ impl<'a> Check<'a> {
                 &limits,
                 feeds.iter().any(|f| f.role == PriceKind::DayAhead),
             ),
-            meters: outside::meters(self, &raw.meters),
+            meters,
             overhead,
             limits,
             cohorts,
@@ -227,8 +232,9 @@ impl<'a> Check<'a> {
         let resale = terms::resale(raw);
         let terms = terms::terms(self, raw, &site.blocks, &resale);
         let model = raw.policy.model.as_ref().map(|m| m.get_ref().clone());
-        let drivers = beside;
-        Resolved { site, units, model, live, drivers, hashprice, worth: paid, terms, resale }
+        let (drivers, meters) = (beside, plans);
+        let worth = paid;
+        Resolved { site, units, model, live, drivers, meters, hashprice, worth, terms, resale }
     }
 
     fn limits(&mut self, raw: &RawConfig) -> SiteLimits {

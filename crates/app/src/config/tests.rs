@@ -112,6 +112,7 @@ fn summary(loaded: &Loaded) -> String {
         line("beside", format!("{beside:?}"));
     }
     site.meters.iter().for_each(|meter| line("meter", format!("{meter:?}")));
+    loaded.meters.iter().flatten().for_each(|plan| line("read", format!("{plan:?}")));
     line("failsafe", format!("{:?}", site.failsafe));
     line("data", format!("{}", loaded.data.display()));
     line("hashprice", format!("{:?}", loaded.hashprice));

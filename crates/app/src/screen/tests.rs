@@ -47,6 +47,7 @@ fn empty() -> Status {
         money: MoneyView::default(),
         alarms: Vec::new(),
         feeds: Vec::new(),
+        meters: Vec::new(),
         hold: None,
         stop: None,
         curtailment: None,

@@ -119,9 +119,8 @@ impl Grower<'_> {
         let of = u8::try_from(cuts.of).expect("features are fewer than 255");
         let open = Next::Leaf(0);
         tree.splits.push(Split { of, at: cuts.at[q.bin], low: open, high: open });
-        let is_low = |i: &u32| {
-            usize::from(self.bins[*i as usize * self.cuts.len() + column]) <= q.bin
-        };
+        let is_low =
+            |i: &u32| usize::from(self.bins[*i as usize * self.cuts.len() + column]) <= q.bin;
         let own = &mut rows[node.rows.clone()];
         let (low, high): (Vec<u32>, Vec<u32>) = own.iter().partition(|i| is_low(i));
         own[..low.len()].copy_from_slice(&low);
@@ -142,14 +141,7 @@ impl Grower<'_> {
     }
 
     /// Ends a node with a leaf: a part of the mean of what its rows have left.
-    fn leaf(
-        &self,
-        tree: &mut Grown,
-        node: &Node,
-        rows: &[u32],
-        sample: &Sample<'_>,
-        left: &[f32],
-    ) {
+    fn leaf(&self, tree: &mut Grown, node: &Node, rows: &[u32], sample: &Sample<'_>, left: &[f32]) {
         let leaf = tree.leaves.len() / tree.width;
         join(tree, node.from, Next::Leaf(index(leaf)));
         let (mut sums, mut all) = (vec![0.0; sample.width], 0.0);

@@ -16,10 +16,8 @@ pub fn table(fitted: &Fitted) -> Table {
     let constant = largest(&mut trees.constant.iter()) / f64::from(CONSTANT_MAX);
     let unit = leaf.max(constant).ceil().max(1.0);
     let whole = |v: &f64| (v * 1e6 / unit).round() as i32;
-    let tree = |t: &Grown| Tree {
-        splits: t.splits.clone(),
-        leaves: t.leaves.iter().map(whole).collect(),
-    };
+    let tree =
+        |t: &Grown| Tree { splits: t.splits.clone(), leaves: t.leaves.iter().map(whole).collect() };
     Table {
         knowledge: fitted.knowledge,
         unit: Money(unit as i64),

@@ -6,7 +6,7 @@
 //! dozen bins of each feature, and a node's rows are counted only where its sister has more:
 //! the rest is a difference.
 
-use super::grow::{Grown, Grower};
+use super::grow::{Grower, Grown};
 use crate::rng::SplitMix;
 use headgate_core::horizon::features::{FEATURES, Features};
 use headgate_core::horizon::model::Next;
@@ -94,8 +94,7 @@ pub fn fit(sample: &Sample<'_>, growth: &Growth) -> Trees {
         }
         let columns: Vec<usize> = columns.iter().map(|c| *c as usize).collect();
         let sums = sums(sample, &left, &rows);
-        let grower =
-            Grower { cuts: &cuts, columns: &columns, bins: &bins, sums: &sums, growth };
+        let grower = Grower { cuts: &cuts, columns: &columns, bins: &bins, sums: &sums, growth };
         let tree = grower.grow(rows, sample, &left);
         for (x, left) in sample.features.iter().zip(left.chunks_exact_mut(sample.width)) {
             left.iter_mut().zip(tree.leaf(x)).for_each(|(l, v)| *l -= *v as f32);
@@ -207,8 +206,7 @@ mod tests {
         let features: Vec<&Features> = rows.iter().collect();
         let weights = vec![1.0; rows.len()];
         let sketches = [(0, None), (1, None), (2, Some(0))];
-        let sample =
-            Sample { features: &features, weights: &weights, targets, width: 3, sketches };
+        let sample = Sample { features: &features, weights: &weights, targets, width: 3, sketches };
         fit(&sample, growth)
     }
 

@@ -103,7 +103,15 @@ async fn what_cannot_be_believed_has_its_reason_and_costs_no_connection() {
             Err(fault) => format!("{} {fault}", fault.answered()),
         });
     }
-    insta::assert_snapshot!(faults.join("\n"), @"");
+    insta::assert_snapshot!(faults.join("\n"), @"
+    3.000 MW
+    true its register holds no value
+    true it says 6.001 MW, more than the 6.000 MW that can be: is its scale right?
+    true it says 3.0 kW after 3.000 MW, a thousand times off: has its unit changed?
+    true it refuses to tell: Illegal data address
+    true it answered with 2 words in place of 1
+    2.900 MW
+    ");
     drop(meter);
     task.abort();
 }
@@ -150,7 +158,8 @@ async fn a_followed_meter_tells_what_it_reads_until_nobody_listens() {
 
 #[test]
 fn pauses_double_up_to_a_bound() {
-    let pauses = |every| [1, 2, 3, 4, 5, 60].map(|n| pause(Duration::from_secs(every), n).as_secs());
+    let pauses =
+        |every| [1, 2, 3, 4, 5, 60].map(|n| pause(Duration::from_secs(every), n).as_secs());
     assert_eq!(pauses(1), [0, 1, 3, 7, 7, 7]);
     assert_eq!(pauses(20), [0; 6]);
     assert_eq!(Nonsense::NoValue.to_string(), "its register holds no value");
