@@ -8,7 +8,6 @@ pub mod modbus;
 pub mod register;
 
 use headgate_core::event::MeterId;
-use headgate_core::time::Span;
 use headgate_core::units::Power;
 use register::Nonsense;
 use std::time::Instant;
@@ -31,8 +30,8 @@ pub enum MeterFault {
     #[error("failed to connect")]
     Connect(#[source] std::io::Error),
     /// It took longer than its budget.
-    #[error("failed to hear from it within {0}")]
-    Timeout(Span),
+    #[error("failed to hear from it in time")]
+    Timeout,
     /// The connection broke, or what came is no Modbus.
     #[error("failed to read its registers")]
     Wire(#[source] tokio_modbus::Error),

@@ -85,14 +85,12 @@ fn modbus(
     }
     let every = check.positive(meter.every.as_ref(), EVERY);
     if let Some(at) = meter.every.as_ref().filter(|_| every < EVERY_MIN) {
-        check.wrong(&at.span(), format!("a meter is read once in {EVERY_MIN} at most"));
+        check.wrong(&at.span(), "a meter is read once in 100 ms at most");
     }
     let budget = check.positive(meter.request_budget.as_ref(), REQUEST_BUDGET);
     if every + budget >= stale_after {
-        let message = format!(
-            "read every {every} in up to {budget}, it would be stale ({stale_after}) between two \
-             readings: raise `stale_after`, or lower `every` or `request_budget`"
-        );
+        let message = "it would be stale between two readings: `stale_after` must be longer than \
+                       `every` and `request_budget` together";
         check.wrong(&meter.kind.span(), message);
     }
     let most = meter.most.as_ref().map_or(import + import, |m| m.get_ref().0);

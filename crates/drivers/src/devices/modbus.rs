@@ -65,7 +65,7 @@ impl Meter {
         // The link is out while it is used: a reading that is given up takes it along.
         let link = self.link.take();
         let read = tokio::time::timeout(duration(self.plan.budget), ask(&self.plan, link));
-        let (link, words) = read.await.map_err(|_| MeterFault::Timeout(self.plan.budget))??;
+        let (link, words) = read.await.map_err(|_| MeterFault::Timeout)??;
         self.link = Some(link);
         let power = self.plan.power.power(&words.map_err(MeterFault::Refused)?)?;
         let believed = self.plan.bounds.believe(power, self.before)?;
