@@ -93,7 +93,8 @@ class Meter:
     async def start(self, value, table, port=0):
         words = SimData(AT, values=self.words(value), datatype=DataType.REGISTERS)
         # Coils, discrete inputs, holding and input registers; each table must hold something.
-        bits, none = SimData(0, values=False, datatype=DataType.BITS), SimData(0, datatype=DataType.REGISTERS)
+        bits = SimData(0, values=False, datatype=DataType.BITS)
+        none = SimData(0, datatype=DataType.REGISTERS)
         tables = ([words], [none]) if table == "holding" else ([none], [words])
         self.function = 3 if table == "holding" else 4
         device = SimDevice(UNIT, ([bits], [bits], *tables))

@@ -140,8 +140,8 @@ fn address(check: &mut Check<'_>, text: &Spanned<String>) -> Option<String> {
 
 fn register(check: &mut Check<'_>, raw: &Spanned<RawRegister>) -> Option<Register> {
     let Text(CountOf(microwatts)) = *raw.get_ref().scale.get_ref();
-    let RawRegister { at, shape, table, low_word_first, import_negative, .. } = raw.get_ref();
-    let shape = find(check, shape)?;
+    let RawRegister { at, kind, table, low_word_first, import_negative, .. } = raw.get_ref();
+    let shape = find(check, kind)?;
     if usize::from(*at) + usize::from(shape.words()) > usize::from(u16::MAX) + 1 {
         check.wrong(&raw.span(), "addresses end at 65535: the number would reach beyond");
     }

@@ -428,7 +428,7 @@ pub struct RawRegisters {
 pub struct RawRegister {
     pub at: u16,
     #[serde(rename = "type")]
-    pub shape: Spanned<String>,
+    pub kind: Spanned<String>,
     pub scale: At<CountOf>,
     pub table: Option<RawTable>,
     pub low_word_first: Option<bool>,
