@@ -191,7 +191,7 @@ async def misbehaves(meter, daemon, port, table, number, watts):
     await daemon.until("it is gone", lambda s: s["meters"][0]["stale"])
     # Another register, so that this one is refused; then as it was.
     await meter.start(number, "holding" if table == "input" else "input", port)
-    await daemon.until("an exception", fails("it refuses to tell"))
+    await daemon.until("an exception", fails("it refuses"))
     await meter.stop()
     await meter.start(number, table, port)
     await daemon.until("it is back", measures(watts))

@@ -1,11 +1,13 @@
-//! What a site has beside its machines: meters that say what it draws.
+//! What a site has beside its machines: meters that say what it draws, and switches.
 //!
 //! `register` turns a device's words into watts or a reason why not, `modbus` carries them over
 //! TCP. Each device has a task of its own, which reads it at its pace and hands what it says
-//! into one bounded queue; a device that does not answer holds nothing else up.
+//! into one bounded queue; a device that does not answer holds nothing else up. `switch` alone
+//! writes, and only what its list allows.
 
 pub mod modbus;
 pub mod register;
+pub mod switch;
 
 use headgate_core::event::MeterId;
 use headgate_core::units::Power;
@@ -20,12 +22,12 @@ pub struct MeterRead {
     /// When it was asked: the power is at least that old.
     pub asked: Instant,
     /// Import, or why it is not known.
-    pub power: Result<Power, MeterFault>,
+    pub power: Result<Power, DeviceFault>,
 }
 
-/// Why a meter's power is not known.
+/// Why what a device says is not known.
 #[derive(Debug, thiserror::Error)]
-pub enum MeterFault {
+pub enum DeviceFault {
     /// Nothing listens there, or its name is not known.
     #[error("failed to connect")]
     Connect(#[source] std::io::Error),
@@ -33,18 +35,21 @@ pub enum MeterFault {
     #[error("failed to hear from it in time")]
     Timeout,
     /// The connection broke, or what came is no Modbus.
-    #[error("failed to read its registers")]
+    #[error("failed to speak Modbus with it")]
     Wire(#[source] tokio_modbus::Error),
     /// It refused.
-    #[error("it refuses to tell: {0}")]
+    #[error("it refuses: {0}")]
     Refused(tokio_modbus::ExceptionCode),
     /// It answered, and the answer is not to be believed.
     #[error(transparent)]
     Nonsense(#[from] Nonsense),
+    /// What was to be written is on no list.
+    #[error("failed to write {0}: the configuration does not allow it")]
+    Forbidden(String),
 }
 
-impl MeterFault {
-    /// Whether the meter answered and could not tell, or told what cannot be.
+impl DeviceFault {
+    /// Whether the device answered and could not tell, or told what cannot be.
     #[must_use]
     pub fn answered(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::Nonsense(_))

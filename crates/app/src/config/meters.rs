@@ -120,7 +120,7 @@ fn modbus(
 }
 
 /// A host with a port; Modbus has one of its own.
-fn address(check: &mut Check<'_>, text: &Spanned<String>) -> Option<String> {
+pub(super) fn address(check: &mut Check<'_>, text: &Spanned<String>) -> Option<String> {
     let address = text.get_ref();
     if let Ok(ip) = address.parse::<IpAddr>() {
         return Some(SocketAddr::new(ip, PORT).to_string());

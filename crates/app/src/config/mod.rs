@@ -10,11 +10,13 @@ mod drivers;
 mod error;
 mod file;
 mod fleet;
+mod forms;
 mod hosts;
 mod meters;
 mod outside;
 mod raw;
 mod resolve;
+mod switches;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ pub use resolve::resolve;
 pub use unit::{Date, In, Text};
 
 use headgate_core::event::Hashprice;
+use headgate_core::hands::Hands;
 use headgate_core::horizon::unit::UnitSpec;
 use headgate_core::market::SettlementPoint;
 use headgate_core::settle::Terms;
@@ -36,6 +39,7 @@ use headgate_core::site::{MarketRule, MeterKind, Site};
 use headgate_core::time::{Span, Time};
 use headgate_core::units::{Money, Power, Price};
 use headgate_drivers::devices::modbus::MeterPlan;
+use headgate_drivers::devices::switch::SwitchPlan;
 use headgate_feeds::fx::{FxRate, FxSeries};
 use std::path::{Path, PathBuf};
 
@@ -66,6 +70,10 @@ pub struct Loaded {
     /// How each meter of the site that is a device is read, in their order. The site itself goes
     /// by its machines' own sum: what never reads a device, like a back-test, has nothing else.
     pub meters: Vec<Option<MeterPlan>>,
+    /// What the site has to bring power down with beside its machines.
+    pub hands: Hands,
+    /// How each of its switches is told and read, in their order.
+    pub switches: Vec<SwitchPlan>,
     /// Where the hash price comes from.
     pub hashprice: HashpriceSource,
     /// What the work is worth otherwise, and in which currency.

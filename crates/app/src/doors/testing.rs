@@ -127,10 +127,11 @@ pub fn status() -> Status {
             source: "10.0.0.5:502".to_owned(),
             power_w: Some(2_480_000),
             age_s: Some(0.5),
-            last_error: Some("it refuses to tell: Server device busy".to_owned()),
+            last_error: Some("it refuses: Server device busy".to_owned()),
             last_error_s: Some(90.0),
             ..MeterView::default()
         }],
+        switches: Vec::new(),
         hold: Some("breaker work".to_owned()),
         stop: Some("smoke".to_owned()),
         curtailment: None,

@@ -3,14 +3,18 @@
 
 use super::Plant;
 use crate::site_files::describe;
-use crate::status::MeterView;
+use crate::status::{MeterView, SwitchView};
 use headgate_core::event::{Event, MeterId};
+use headgate_core::hands::{SwitchChange, SwitchId, SwitchSpec};
 use headgate_core::site::{MeterKind, Site};
 use headgate_core::time::Time;
 use headgate_core::units::Power;
 use headgate_drivers::devices::modbus::{Meter, MeterPlan};
-use headgate_drivers::devices::{MeterFault, MeterRead};
+use headgate_drivers::devices::switch::{AllowList, Switch, SwitchPlan, SwitchRead, TELLS_MAX};
+use headgate_drivers::devices::{DeviceFault, MeterRead};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// A reading that waited longer than this for the loop is not taken: it would look newer than it
 /// is.
@@ -26,9 +30,93 @@ pub(super) struct MeterBoard {
     failing: bool,
 }
 
+/// The switches: how each was last found, and the way to its task.
+pub(super) struct SwitchBoards {
+    reads: mpsc::Sender<SwitchRead>,
+    all: Vec<SwitchBoard>,
+    /// Closings that wait for the disk: like a raise, none goes out unsynced.
+    withheld: Vec<SwitchChange>,
+}
+
+struct SwitchBoard {
+    address: String,
+    tell: mpsc::Sender<bool>,
+    /// What the engine last heard, once it has.
+    said: Option<Option<bool>>,
+    found: Option<(Time, Option<bool>)>,
+    fault: Option<String>,
+}
+
+impl SwitchBoards {
+    /// No switch yet.
+    pub(super) fn new(reads: mpsc::Sender<SwitchRead>) -> Self {
+        Self { reads, all: Vec::new(), withheld: Vec::new() }
+    }
+}
+
 impl Plant {
     /// Begins to read the devices of the site; their tasks end with the plant.
-    pub fn read_meters(&mut self, plans: &[Option<MeterPlan>]) {
+    pub fn read_devices(&mut self, meters: &[Option<MeterPlan>], switches: &[SwitchPlan]) {
+        self.read_meters(meters);
+        let list = Arc::new(AllowList::of(switches));
+        for (i, plan) in switches.iter().enumerate() {
+            let Ok(id) = u16::try_from(i) else { return };
+            let (tell, tells) = mpsc::channel(TELLS_MAX);
+            let switch = Switch::new(plan.clone(), Arc::clone(&list));
+            tokio::spawn(switch.follow(SwitchId(id), tells, self.switches.reads.clone()));
+            let address = plan.address.clone();
+            let board = SwitchBoard { address, tell, said: None, found: None, fault: None };
+            self.switches.all.push(board);
+        }
+    }
+
+    /// Takes how a switch stands; the engine hears of what has changed.
+    pub(super) fn take_stand(&mut self, read: SwitchRead) {
+        let (now, switch) = (self.clock.now(), read.switch);
+        let Some(board) = self.switches.all.get_mut(usize::from(switch.0)) else { return };
+        let closed = match read.closed {
+            Ok(closed) => {
+                board.fault = None;
+                board.found = Some((now, closed));
+                closed
+            }
+            Err(fault) => {
+                let text = describe(&fault);
+                if board.fault.is_none() {
+                    tracing::warn!("switch at {}: {text}", board.address);
+                }
+                board.fault = Some(text);
+                None
+            }
+        };
+        if board.said != Some(closed) {
+            board.said = Some(closed);
+            self.state.waiting.push((Event::Switch { switch, closed }, None));
+        }
+    }
+
+    /// Tells switches what a step decided: openings at once, closings once they are on disk.
+    pub(super) fn tell_switches(&mut self, changes: &[SwitchChange], durable: bool) {
+        self.switches.withheld.extend_from_slice(changes);
+        let withheld = std::mem::take(&mut self.switches.withheld);
+        for change in withheld {
+            if change.closed && !durable {
+                self.switches.withheld.push(change);
+                continue;
+            }
+            if !self.may_command {
+                continue;
+            }
+            let Some(board) = self.switches.all.get(usize::from(change.switch.0)) else { continue };
+            let word = if change.closed { "close" } else { "open" };
+            tracing::warn!("switch at {} is told to {word}", board.address);
+            if board.tell.try_send(change.closed).is_err() {
+                tracing::warn!("switch at {} takes nothing more", board.address);
+            }
+        }
+    }
+
+    fn read_meters(&mut self, plans: &[Option<MeterPlan>]) {
         self.meters = vec![MeterBoard::default(); plans.len()];
         for (i, plan) in plans.iter().enumerate() {
             let (Some(plan), Ok(id)) = (plan, u16::try_from(i)) else { continue };
@@ -45,7 +133,7 @@ impl Plant {
         }
         let (now, meter) = (self.clock.now(), read.meter);
         let Some(board) = self.meters.get_mut(usize::from(meter.0)) else { return };
-        let answered = read.power.as_ref().map_or_else(MeterFault::answered, |_| true);
+        let answered = read.power.as_ref().map_or_else(DeviceFault::answered, |_| true);
         let power = read.power.as_ref().ok().copied();
         match read.power {
             Ok(power) => {
@@ -84,4 +172,21 @@ pub(super) fn views(site: &Site, boards: &[MeterBoard], now: Time) -> Vec<MeterV
         last_error_s: board.fault.as_ref().map(|(t, _)| age(*t)),
     };
     all.map(view).collect()
+}
+
+/// How the switches are, for people.
+pub(super) fn switch_views(
+    specs: &[SwitchSpec],
+    boards: &SwitchBoards,
+    now: Time,
+) -> Vec<SwitchView> {
+    let view = |(spec, board): (&SwitchSpec, &SwitchBoard)| SwitchView {
+        name: spec.name.clone(),
+        source: board.address.clone(),
+        allowed: spec.allowed,
+        closed: board.found.and_then(|(_, closed)| closed),
+        age_s: board.found.map(|(t, _)| now.since(t).0 as f64 / 1e9),
+        error: board.fault.clone(),
+    };
+    specs.iter().zip(&boards.all).map(view).collect()
 }

@@ -26,6 +26,7 @@ use headgate_core::event::{Event, FeedId, Stamped};
 use headgate_core::fleet::{Level, MachineId, TargetPhase};
 use headgate_core::plan::DispatchPlan;
 use headgate_core::time::{Span, Time};
+use headgate_drivers::devices::switch::SwitchRead;
 use headgate_drivers::devices::{MeterRead, modbus::READS_MAX};
 use headgate_drivers::fleet::FleetDriver;
 use headgate_drivers::shell::{Wire, WireResult};
@@ -65,6 +66,7 @@ pub struct Plant {
     reads: mpsc::Sender<MeterRead>,
     /// How each meter of the site was last read.
     meters: Vec<devices::MeterBoard>,
+    switches: devices::SwitchBoards,
     pub beat: Beat,
     /// Where a replay ends; the loop returns there.
     pub ends_at: Option<Time>,
@@ -110,6 +112,8 @@ pub struct Inbox {
     pub values: mpsc::Receiver<Event>,
     /// What meters say.
     pub reads: mpsc::Receiver<MeterRead>,
+    /// How switches stand.
+    pub stands: mpsc::Receiver<SwitchRead>,
     pub stop: watch::Receiver<bool>,
     pub status: watch::Sender<Arc<Status>>,
 }
@@ -187,6 +191,7 @@ impl Plant {
         let (previews_tx, previews) = mpsc::channel(ACT_QUEUE_MAX);
         let (values_tx, values) = mpsc::channel(VALUE_QUEUE_MAX);
         let (reads_tx, reads) = mpsc::channel(READS_MAX);
+        let (stands_tx, stands) = mpsc::channel(READS_MAX);
         let beat = Beat::new();
         let state = State {
             next_seq: parts.next_seq,
@@ -212,10 +217,11 @@ impl Plant {
             script: parts.script,
             journal: parts.journal,
             tables: parts.tables,
-            inbox: Inbox { feeds, acts, previews, values, reads, stop, status: status_tx },
+            inbox: Inbox { feeds, acts, previews, values, reads, stands, stop, status: status_tx },
             values: values_tx,
             reads: reads_tx,
             meters: Vec::new(),
+            switches: devices::SwitchBoards::new(stands_tx),
             beat: beat.clone(),
             ends_at: parts.ends_at,
             afterglow: Span::ZERO,
@@ -359,6 +365,9 @@ impl Plant {
         while let Ok(read) = self.inbox.reads.try_recv() {
             self.take_read(read);
         }
+        while let Ok(read) = self.inbox.stands.try_recv() {
+            self.take_stand(read);
+        }
         while let Ok(question) = self.inbox.previews.try_recv() {
             self.answer(question);
         }
@@ -482,6 +491,7 @@ impl Plant {
             Some(q) = self.inbox.previews.recv() => Taken::Preview(q),
             Some(e) = self.inbox.values.recv() => Taken::Event(e),
             Some(r) = self.inbox.reads.recv() => Taken::Read(r),
+            Some(r) = self.inbox.stands.recv() => Taken::Stand(r),
             _ = self.inbox.stop.changed() => Taken::Nothing,
             () = self.clock.wait(due, held) => Taken::Nothing,
         };
@@ -492,6 +502,7 @@ impl Plant {
             Taken::Feed(m) => self.take_feed(m),
             Taken::Preview(q) => self.answer(q),
             Taken::Read(r) => self.take_read(r),
+            Taken::Stand(r) => self.take_stand(r),
             Taken::Event(e) => self.state.waiting.push((e, None)),
             Taken::Act(r) => {
                 self.state.waiting.push((Event::Operator(r.act), Some(r.done)));
@@ -520,6 +531,7 @@ enum Taken {
     Feed(FeedMessage),
     Event(Event),
     Read(MeterRead),
+    Stand(SwitchRead),
     Act(ActRequest),
     Preview(PreviewRequest),
     Nothing,

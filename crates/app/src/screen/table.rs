@@ -39,6 +39,7 @@ pub fn table(s: &Status) -> String {
         facts::machines(s),
         facts::commands(s),
         facts::meters(s),
+        facts::switches(s),
         facts::feeds(s),
         facts::next(s),
     ];

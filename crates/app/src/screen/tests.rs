@@ -48,6 +48,7 @@ fn empty() -> Status {
         alarms: Vec::new(),
         feeds: Vec::new(),
         meters: Vec::new(),
+        switches: Vec::new(),
         hold: None,
         stop: None,
         curtailment: None,

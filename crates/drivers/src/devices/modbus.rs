@@ -1,11 +1,11 @@
-//! Meters that speak Modbus TCP.
+//! Devices that speak Modbus TCP, and meters among them.
 //!
-//! A meter's connection stays open between readings; many meters have room for a few clients
+//! A device's connection stays open between readings; many meters have room for a few clients
 //! alone and none for one that comes and goes each second. Anything that may have left an answer
 //! under way, a timeout above all, closes it, so that no answer is ever taken for another's.
 
 use super::register::{Bounds, Register, Table};
-use super::{MeterFault, MeterRead};
+use super::{DeviceFault, MeterRead};
 use headgate_core::event::MeterId;
 use headgate_core::time::Span;
 use headgate_core::units::Power;
@@ -24,6 +24,46 @@ const PAUSE_MAX: Duration = Duration::from_secs(8);
 /// Readings that may wait for whoever takes them, of all meters; a newer one is worth more than
 /// an old one, so what finds no room is dropped.
 pub const READS_MAX: usize = 64;
+
+/// A device's connection.
+pub(super) struct Link {
+    address: String,
+    unit_id: u8,
+    budget: Span,
+    open: Option<Context>,
+}
+
+impl Link {
+    /// A device that is not connected to yet.
+    pub(super) fn new(address: &str, unit_id: u8, budget: Span) -> Self {
+        Self { address: address.to_owned(), unit_id, budget, open: None }
+    }
+
+    /// One question and its answer, connecting first where that is needed.
+    pub(super) async fn call(&mut self, request: Request<'_>) -> Result<Response, DeviceFault> {
+        // The connection is out while it is used: a call that is given up takes it along.
+        let open = self.open.take();
+        let asked = async {
+            let mut open = match open {
+                Some(open) => open,
+                None => connect(&self.address, self.unit_id).await?,
+            };
+            let answer = open.call(request).await.map_err(DeviceFault::Wire)?;
+            Ok::<_, DeviceFault>((open, answer))
+        };
+        let asked = tokio::time::timeout(duration(self.budget), asked).await;
+        let (open, answer) = asked.map_err(|_| DeviceFault::Timeout)??;
+        self.open = Some(open);
+        answer.map_err(DeviceFault::Refused)
+    }
+}
+
+async fn connect(address: &str, unit_id: u8) -> Result<Context, DeviceFault> {
+    let stream = TcpStream::connect(address).await.map_err(DeviceFault::Connect)?;
+    // One small question at a time: waiting to join it with another only makes it late.
+    stream.set_nodelay(true).map_err(DeviceFault::Connect)?;
+    Ok(tcp::attach_slave(stream, Slave(unit_id)))
+}
 
 /// A meter: where it is and how it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +85,7 @@ pub struct MeterPlan {
 /// A meter on its wire.
 pub struct Meter {
     plan: MeterPlan,
-    link: Option<Context>,
+    link: Link,
     /// What was last believed.
     before: Option<Power>,
 }
@@ -54,20 +94,27 @@ impl Meter {
     /// A meter that is not connected to yet.
     #[must_use]
     pub fn new(plan: MeterPlan) -> Self {
-        Self { plan, link: None, before: None }
+        let link = Link::new(&plan.address, plan.unit_id, plan.budget);
+        Self { plan, link, before: None }
     }
 
     /// Reads it once.
     ///
     /// # Errors
-    /// [`MeterFault`] says why its power is not known.
-    pub async fn read(&mut self) -> Result<Power, MeterFault> {
-        // The link is out while it is used: a reading that is given up takes it along.
-        let link = self.link.take();
-        let read = tokio::time::timeout(duration(self.plan.budget), ask(&self.plan, link));
-        let (link, words) = read.await.map_err(|_| MeterFault::Timeout)??;
-        self.link = Some(link);
-        let power = self.plan.power.power(&words.map_err(MeterFault::Refused)?)?;
+    /// [`DeviceFault`] says why its power is not known.
+    pub async fn read(&mut self) -> Result<Power, DeviceFault> {
+        let (at, count) = (self.plan.power.at, self.plan.power.shape.words());
+        // Not by the crate's own readers: where assertions are on, an answer of another length is
+        // a panic there.
+        let request = match self.plan.power.table {
+            Table::Holding => Request::ReadHoldingRegisters(at, count),
+            Table::Input => Request::ReadInputRegisters(at, count),
+        };
+        let words = match self.link.call(request).await? {
+            Response::ReadHoldingRegisters(words) | Response::ReadInputRegisters(words) => words,
+            _ => Vec::new(),
+        };
+        let power = self.plan.power.power(&words)?;
         let believed = self.plan.bounds.believe(power, self.before)?;
         self.before = Some(believed);
         Ok(believed)
@@ -106,45 +153,13 @@ fn pause(every: Duration, silent: u32) -> Duration {
     doubled.min(PAUSE_MAX).saturating_sub(every)
 }
 
-fn duration(span: Span) -> Duration {
+pub(super) fn duration(span: Span) -> Duration {
     Duration::from_nanos(u64::try_from(span.0).unwrap_or(0))
-}
-
-type Words = Result<Vec<u16>, tokio_modbus::ExceptionCode>;
-
-/// Asks for the words of the power, over a link that is there or a new one.
-async fn ask(plan: &MeterPlan, link: Option<Context>) -> Result<(Context, Words), MeterFault> {
-    let mut link = match link {
-        Some(link) => link,
-        None => connect(plan).await?,
-    };
-    let (at, count) = (plan.power.at, plan.power.shape.words());
-    // Not by the crate's own readers: where assertions are on, an answer of another length is
-    // a panic there.
-    let request = match plan.power.table {
-        Table::Holding => Request::ReadHoldingRegisters(at, count),
-        Table::Input => Request::ReadInputRegisters(at, count),
-    };
-    let words = match link.call(request).await.map_err(MeterFault::Wire)? {
-        Ok(Response::ReadHoldingRegisters(words) | Response::ReadInputRegisters(words)) => {
-            Ok(words)
-        }
-        Ok(_) => Ok(Vec::new()),
-        Err(code) => Err(code),
-    };
-    Ok((link, words))
-}
-
-async fn connect(plan: &MeterPlan) -> Result<Context, MeterFault> {
-    let stream = TcpStream::connect(&plan.address).await.map_err(MeterFault::Connect)?;
-    // One small question at a time: waiting to join it with another only makes it late.
-    stream.set_nodelay(true).map_err(MeterFault::Connect)?;
-    Ok(tcp::attach_slave(stream, Slave(plan.unit_id)))
 }
 
 impl fmt::Debug for Meter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (open, before) = (self.link.is_some(), self.before);
+        let (open, before) = (self.link.open.is_some(), self.before);
         write!(f, "Meter {{ plan: {:?}, open: {open}, before: {before:?} }}", self.plan)
     }
 }

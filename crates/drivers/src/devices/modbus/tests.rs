@@ -108,7 +108,7 @@ async fn what_cannot_be_believed_has_its_reason_and_costs_no_connection() {
     true its register holds no value
     true it says 6.001 MW, more than the 6.000 MW that can be: is its scale right?
     true it says 3.0 kW after 3.000 MW, a thousand times off: has its unit changed?
-    true it refuses to tell: Illegal data address
+    true it refuses: Illegal data address
     true it answered with 2 words in place of 1
     2.900 MW
     ");
@@ -135,7 +135,7 @@ async fn a_broken_answer_closes_the_connection_and_the_next_is_read() {
 async fn nobody_there_is_said() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let fault = Meter::new(plan(free.to_string())).read().await.unwrap_err();
-    assert!(matches!(fault, MeterFault::Connect(_)), "{fault:?}");
+    assert!(matches!(fault, DeviceFault::Connect(_)), "{fault:?}");
 }
 
 #[tokio::test]
