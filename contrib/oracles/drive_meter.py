@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""A foreign meter is read: the proof that the daemon speaks Modbus TCP as others do.
+"""A foreign meter is read and a foreign breaker told: the daemon speaks Modbus TCP as others do.
 
 pymodbus, which knows nothing of this project, serves one meter a case on loopback: every number
 a configuration can name, both orders of words, both tables. `headgate run` reads each, and its
 status is held against what pymodbus was given. Then the meter changes, says what cannot be,
-and is gone and back.
+and is gone and back. Last, pymodbus is a breaker too: simulated machines go to sleep, its meter
+shows nothing of it until the breaker opens, and so the daemon has to open it, and closes it again.
 
     python3 drive_meter.py headgate
 
@@ -112,10 +113,10 @@ class Meter:
 class Daemon:
     """`headgate run` in a folder of its own."""
 
-    def __init__(self, headgate, folder, **keys):
+    def __init__(self, headgate, folder, text):
         self.headgate, self.data = headgate, folder / "data"
         site = folder / "site.toml"
-        site.write_text(SITE.format(unit=UNIT, at=AT, **keys))
+        site.write_text(text)
         command = [headgate, "run", site, "--data", self.data, "--port", "0"]
         self.log = open(folder / "log", "w+")
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
@@ -161,7 +162,7 @@ async def reads(headgate, n, case, folder):
     port = await meter.start(-number if negative else number, table)
     low, negative = (str(flag).lower() for flag in (order == "little", negative))
     keys = {"shape": name, "scale": scale, "table": table, "low": low, "negative": negative}
-    daemon = Daemon(headgate, folder, port=port, **keys)
+    daemon = Daemon(headgate, folder, SITE.format(unit=UNIT, at=AT, port=port, **keys))
     try:
         await daemon.until(f"{watts} W", measures(watts))
         if name == "f32":
@@ -197,6 +198,72 @@ async def misbehaves(meter, daemon, port, table, number, watts):
     await daemon.until("it is back", measures(watts))
 
 
+BREAKER = """
+[[switch]]
+name = "feeder"
+kind = "modbus"
+address = "127.0.0.1:{port}"
+unit_id = {unit}
+write = {{ table = "holding", at = 5, on = 170, off = 85 }}
+read_back = {{ table = "discrete", at = 6 }}
+feeds = ["127.1.0.1"]
+allowed = true
+every = "200 ms"
+"""
+
+
+async def breaks(headgate, folder):
+    words = lambda at, value: SimData(at, values=[value], datatype=DataType.REGISTERS)
+    bits = lambda at: [SimData(at, values=True, datatype=DataType.BITS)]
+    device = SimDevice(UNIT, (bits(0), bits(6), [words(5, 170), words(AT, 2_800)], [words(0, 0)]))
+    server = ModbusTcpServer(device, address=("127.0.0.1", 0))
+    await server.serve_forever(background=True)
+    port = server.transport.sockets[0].getsockname()[1]
+
+    async def follows():
+        """Lets the meter and the contact follow what was written."""
+        while True:
+            told = (await server.async_getValues(UNIT, 3, 5, 1))[0]
+            if told in (170, 85):
+                await server.async_setValues(UNIT, 2, 6, [told == 170])
+                await server.async_setValues(UNIT, 3, AT, [2_800 if told == 170 else 100])
+            await asyncio.sleep(0.05)
+
+    keys = {"shape": "u16", "scale": "1 W", "table": "holding", "low": "false", "negative": "false"}
+    text = SITE.format(unit=UNIT, at=AT, port=port, **keys) + BREAKER.format(port=port, unit=UNIT)
+    text += '[policy]\nmode = "auto"\n'
+    pipe, null = subprocess.PIPE, subprocess.DEVNULL
+    farm = subprocess.Popen(
+        [headgate, "simfarm", "--port", "4028", "--machines", "1", "--seed", "1"],
+        stdin=pipe, stdout=null, stderr=null,
+    )
+    daemon = Daemon(headgate, folder, text)
+    task = asyncio.create_task(follows())
+    stands = lambda closed: lambda s: s["switches"][0]["closed"] is closed
+    try:
+        full = lambda s: stands(True)(s) and measures(2_800)(s) and s["ready"]
+        await daemon.until("closed", full)
+        ask = ["fleet", "curtail", "2 kW", "--by", "15 s", "--reason", "oracle", "--format", "json"]
+        asked = await asyncio.create_subprocess_exec(
+            headgate, *ask, "--data", daemon.data, stdout=pipe, stderr=null
+        )
+        out, _ = await asked.communicate()
+        report = json.loads(out)
+        if not (report["in_time"] and report["by_meter"]):
+            raise Failed(f"the curtailment was not proven: {report}")
+        await daemon.until("open", stands(False))
+        resume = [headgate, "fleet", "resume", "--data", daemon.data]
+        subprocess.run(resume, check=True, stdout=null)
+        await daemon.until("closed again", stands(True))
+        return "opened for a deadline, read back, and closed again"
+    finally:
+        daemon.end()
+        task.cancel()
+        farm.kill()
+        farm.wait()
+        await server.shutdown()
+
+
 async def main():
     if len(sys.argv) != 2:
         print(__doc__, file=sys.stderr)
@@ -204,14 +271,17 @@ async def main():
     # It logs each exception that it was asked to give.
     logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
     version, failed = importlib.metadata.version("pymodbus"), 0
-    for n, case in enumerate(CASES):
+    cases = [(case[0], lambda f, n=n, case=case: reads(sys.argv[1], n, case, f))
+             for n, case in enumerate(CASES)]
+    cases.append(("breaker", lambda f: breaks(sys.argv[1], f)))
+    for name, run in cases:
         with tempfile.TemporaryDirectory(prefix="hg-meter-") as folder:
             try:
-                said = await reads(sys.argv[1], n, case, Path(folder))
-                print(f"ok     pymodbus {version} {case[0]}: {said}", flush=True)
+                said = await run(Path(folder))
+                print(f"ok     pymodbus {version} {name}: {said}", flush=True)
             except Exception as wrong:  # one case's failure must not hide another's
                 failed += 1
-                print(f"FAILED pymodbus {case[0]}: {type(wrong).__name__}: {wrong}", flush=True)
+                print(f"FAILED pymodbus {name}: {type(wrong).__name__}: {wrong}", flush=True)
     return 1 if failed else 0
 
 
