@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lets foreign clients drive the simulated farm: run.sh HEADGATE PYTHON
+# Lets foreign clients drive the simulated farm, and a foreign meter be read: run.sh HEADGATE PYTHON
 # It must run in a network namespace of its own, because those clients insist on port 4028:
 #   unshare -n bash contrib/oracles/run.sh target/release/headgate target/oracles-venv/bin/python
 set -euo pipefail
@@ -14,6 +14,8 @@ if [ -n "$(ip -4 route show; ip -6 route show default)" ]; then
   exit 2
 fi
 ip link set lo up
+
+"$python" "$here/drive_meter.py" "$headgate"
 
 # The first 40 % of a mixed farm are the machines that are driven.
 failed=0

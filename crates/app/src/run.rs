@@ -87,7 +87,7 @@ fn guard(args: &RunArgs, site: &mut Site) -> anyhow::Result<()> {
 }
 
 async fn live(args: &RunArgs, loaded: &Loaded, folder: PathBuf, stop: &Stop) -> anyhow::Result<()> {
-    let mut site = loaded.site.clone();
+    let mut site = if args.simfarm { loaded.site.clone() } else { loaded.metered() };
     let clock = Clock::real();
     let farm = match args.simfarm {
         true => Some(serve(&mut site, &clock, args)?),
@@ -97,17 +97,32 @@ async fn live(args: &RunArgs, loaded: &Loaded, folder: PathBuf, stop: &Stop) -> 
     let source = Source { prices: Prices::Live, script: script.into(), ends_at: None };
     let models = models(loaded)?;
     let (units, drivers) = (&loaded.units, &loaded.drivers);
-    let setup = Setup { site: &site, units, models: &models, drivers };
+    let hands = if args.simfarm { &start::NO_HANDS } else { &loaded.hands };
+    let setup = Setup { site: &site, units, models: &models, drivers, hands };
     let (mut plant, doors) = start::plant(&folder, setup, clock, source, None, stop.signal())?;
     let market = Market::load(&site.market.name)?;
     plant.feed_board = plant::follow(loaded, &site, &market, &folder, &doors.feeds)?;
     values::follow(loaded, plant.values())?;
+    match args.simfarm {
+        true => warn_of_devices(loaded, "its machines are simulated"),
+        false => plant.read_devices(&loaded.meters, &loaded.switches),
+    }
     let open = doors.open(args.port).await?;
     info!("{} runs in mode {}", site.name, plant::mode_word(site.policy.mode));
     let ended = plant.run().await;
     open.close().await;
     drop(farm);
     ended.map(|_| ())
+}
+
+/// Says which devices are not read, and why.
+fn warn_of_devices(loaded: &Loaded, why: &str) {
+    for plan in loaded.meters.iter().flatten() {
+        warn!(
+            "the meter at {} is not read, for {why}: the machines' own sum is taken",
+            plan.address
+        );
+    }
 }
 
 /// What the site's cohorts look ahead with, where its policy names a model.
@@ -134,6 +149,7 @@ async fn replay(
     folder: PathBuf,
     stop: &Stop,
 ) -> anyhow::Result<()> {
+    warn_of_devices(&loaded, "its prices were recorded");
     let recorded = replay_of(&args.replay, &loaded)?;
     let (begin, end) = span(args, &recorded)?;
     let found = plant::recover(&folder)?;
@@ -151,7 +167,8 @@ async fn replay(
     let source = Source { prices, script, ends_at: Some(end) };
     let models = models(&loaded)?;
     let (units, drivers) = (&loaded.units, &loaded.drivers);
-    let setup = Setup { site: &site, units, models: &models, drivers };
+    let hands = &start::NO_HANDS;
+    let setup = Setup { site: &site, units, models: &models, drivers, hands };
     let (mut plant, doors) =
         start::plant_on(found, &folder, setup, clock, source, None, stop.signal())?;
     plant.may_command = crate::farm::all_loopback(&site);

@@ -9,6 +9,7 @@ use anyhow::Context;
 use headgate_core::engine::NO_DRIVER;
 use headgate_core::event::{Act, AutomationMode, CohortModel, Event, OperatorAct};
 use headgate_core::fleet::DriverId;
+use headgate_core::hands::Hands;
 use headgate_core::horizon::unit::UnitSpec;
 use headgate_core::site::Site;
 use headgate_core::time::Time;
@@ -35,11 +36,16 @@ pub struct Setup<'a> {
     pub models: &'a [CohortModel],
     /// What goes beside its drivers, in their order.
     pub drivers: &'a [LiveDriver],
+    /// What it has to bring power down with beside its machines.
+    pub hands: &'a Hands,
 }
+
+/// A site has nothing but its machines.
+pub static NO_HANDS: Hands = Hands { classes: Vec::new(), switches: Vec::new(), inrush: None };
 
 impl<'a> From<&'a Site> for Setup<'a> {
     fn from(site: &'a Site) -> Self {
-        Self { site, units: &[], models: &[], drivers: &[] }
+        Self { site, units: &[], models: &[], drivers: &[], hands: &NO_HANDS }
     }
 }
 
@@ -133,7 +139,7 @@ pub fn plant_on(
     observer: Option<Observer>,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<(Plant, Doors)> {
-    let Setup { site, units, models, drivers: beside } = setup;
+    let Setup { site, units, models, drivers: beside, hands } = setup;
     let known: Arc<[SocketAddr]> = addresses(site)?.into();
     let mut drivers = Vec::new();
     // Units have no driver; theirs is the last.
@@ -155,7 +161,8 @@ pub fn plant_on(
     let epoch = found.engine.epoch() + 1;
     let same = found.engine.site() == Some(site)
         && found.engine.units().eq(units)
-        && found.engine.looks_ahead_with(models);
+        && found.engine.looks_ahead_with(models)
+        && found.engine.hands() == hands;
     let stale_clock = found.engine.now();
     let acting = found.engine.mode() == AutomationMode::Auto;
     let parts = Parts {
@@ -180,6 +187,10 @@ pub fn plant_on(
         plant.post(Event::ClockStepped { by: now.since(last) });
     }
     if !same {
+        // They are taken in with the configuration that comes next.
+        if *hands != NO_HANDS {
+            plant.post(Event::Hands(hands.clone()));
+        }
         Event::configuration(site, units, models).into_iter().for_each(|e| plant.post(e));
     }
     // A site that was not acting on its own does not begin to because an event was set aside.

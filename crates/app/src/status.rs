@@ -44,6 +44,12 @@ pub struct Status {
     pub money: MoneyView,
     pub alarms: Vec<AlarmView>,
     pub feeds: Vec<FeedView>,
+    /// Meters that are devices of their own.
+    #[serde(default)]
+    pub meters: Vec<MeterView>,
+    /// Breakers and the like.
+    #[serde(default)]
+    pub switches: Vec<SwitchView>,
     pub hold: Option<String>,
     pub stop: Option<String>,
     /// The curtailment in force, or the last one.
@@ -133,6 +139,40 @@ pub struct FeedView {
     pub last_error: Option<String>,
     #[serde(default)]
     pub last_error_s: Option<f64>,
+}
+
+/// A meter that is read.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct MeterView {
+    pub name: String,
+    /// Host and port.
+    pub source: String,
+    /// Import as it last told and was believed; `None` when it never was.
+    pub power_w: Option<i64>,
+    /// How long ago that was.
+    pub age_s: Option<f64>,
+    pub stale: bool,
+    /// Whether the last reading failed or was not believed.
+    pub failing: bool,
+    /// What was last wrong with a reading, and how long ago.
+    pub last_error: Option<String>,
+    pub last_error_s: Option<f64>,
+}
+
+/// A switch.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SwitchView {
+    pub name: String,
+    /// Host and port.
+    pub source: String,
+    /// Whether it may be opened for a deadline.
+    pub allowed: bool,
+    /// Whether it was last found closed; `None` where it never told.
+    pub closed: Option<bool>,
+    /// How long ago that was.
+    pub age_s: Option<f64>,
+    /// Why it does not tell now.
+    pub error: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

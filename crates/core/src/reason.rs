@@ -168,6 +168,8 @@ pub enum Alarm {
     DeadlineMissed,
     /// A switch was told and has not done it.
     SwitchFailed(u16),
+    /// A meter answers, and what it says cannot be.
+    MeterImplausible(u16),
 }
 
 /// An alarm's change of state.

@@ -9,6 +9,7 @@ pub mod antminer;
 pub mod avalon;
 pub mod braiins;
 pub mod cgminer;
+pub mod devices;
 pub mod digest;
 pub mod family;
 pub mod fleet;

@@ -10,10 +10,13 @@ mod drivers;
 mod error;
 mod file;
 mod fleet;
+mod forms;
 mod hosts;
+mod meters;
 mod outside;
 mod raw;
 mod resolve;
+mod switches;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -28,12 +31,15 @@ pub use resolve::resolve;
 pub use unit::{Date, In, Text};
 
 use headgate_core::event::Hashprice;
+use headgate_core::hands::Hands;
 use headgate_core::horizon::unit::UnitSpec;
 use headgate_core::market::SettlementPoint;
 use headgate_core::settle::Terms;
-use headgate_core::site::{MarketRule, Site};
+use headgate_core::site::{MarketRule, MeterKind, Site};
 use headgate_core::time::{Span, Time};
 use headgate_core::units::{Money, Power, Price};
+use headgate_drivers::devices::modbus::MeterPlan;
+use headgate_drivers::devices::switch::SwitchPlan;
 use headgate_feeds::fx::{FxRate, FxSeries};
 use std::path::{Path, PathBuf};
 
@@ -61,6 +67,13 @@ pub struct Loaded {
     pub live: Vec<LiveFeed>,
     /// What goes beside each driver of the site, in their order.
     pub drivers: Vec<LiveDriver>,
+    /// How each meter of the site that is a device is read, in their order. The site itself goes
+    /// by its machines' own sum: what never reads a device, like a back-test, has nothing else.
+    pub meters: Vec<Option<MeterPlan>>,
+    /// What the site has to bring power down with beside its machines.
+    pub hands: Hands,
+    /// How each of its switches is told and read, in their order.
+    pub switches: Vec<SwitchPlan>,
     /// Where the hash price comes from.
     pub hashprice: HashpriceSource,
     /// What the work is worth otherwise, and in which currency.
@@ -71,6 +84,20 @@ pub struct Loaded {
     pub resale: Vec<SettlementPoint>,
     /// What is allowed and probably not meant; one sentence each.
     pub warnings: Vec<String>,
+}
+
+impl Loaded {
+    /// The site with its devices read: their meters report.
+    #[must_use]
+    pub fn metered(&self) -> Site {
+        let mut site = self.site.clone();
+        for (spec, plan) in site.meters.iter_mut().zip(&self.meters) {
+            if plan.is_some() {
+                spec.kind = MeterKind::Reported;
+            }
+        }
+        site
+    }
 }
 
 /// How a feed is followed; the engine needs to know none of it.

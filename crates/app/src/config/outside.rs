@@ -1,17 +1,15 @@
-//! What the site is connected to: feeds, meters.
+//! What the site is connected to: feeds.
 
-use super::raw::{FeedKind, Named, RawCredentials, RawFeed, RawMeter, Role, Spanned};
+use super::raw::{FeedKind, Named, RawCredentials, RawFeed, Role, Spanned};
 use super::resolve::Check;
 use super::{CredentialsSource, LiveFeed};
 use headgate_core::limits::FEEDS_MAX;
 use headgate_core::market::PriceKind;
-use headgate_core::site::{Feed, MeterKind, MeterSpec};
+use headgate_core::site::Feed;
 use headgate_core::time::Span;
 use headgate_feeds::live::{LiveKind, ercot_api};
 use std::path::Path;
 
-/// Age at which a meter is silent, where the file names none.
-const METER_STALE_AFTER: Span = Span::seconds(10);
 /// How far back a live source is caught up on, where the file names nothing.
 const CATCH_UP: Span = Span::hours(24);
 /// The farthest that may be asked for: a week is what servers keep everywhere.
@@ -20,8 +18,6 @@ const CATCH_UP_MAX: Span = Span::hours(24 * 7);
 const EVERY_MIN: Span = Span::seconds(1);
 /// Shortest pause between two looks at a market's server.
 const LIVE_EVERY_MIN: Span = Span::seconds(10);
-/// The name of the meter of a configuration that names none.
-const METER_DEFAULT: &str = "machines";
 
 /// Feeds in file order, and how each is followed.
 pub(super) fn feeds(check: &mut Check<'_>, raw: &Named<RawFeed>) -> (Vec<Feed>, Vec<LiveFeed>) {
@@ -203,30 +199,4 @@ fn source(check: &mut Check<'_>, text: &Spanned<String>) -> String {
         check.wrong(&text.span(), message);
     }
     source.clone()
-}
-
-/// The meter: one a site.
-pub(super) fn meters(check: &mut Check<'_>, raw: &Named<RawMeter>) -> Vec<MeterSpec> {
-    let mut all = Vec::new();
-    for (name, meter) in &raw.0 {
-        if meter.kind.get_ref() != "machine_sum" {
-            check.not_built(&meter.kind.span(), meter.kind.get_ref(), "use `machine_sum`");
-        }
-        if !all.is_empty() {
-            check.wrong(&name.span(), "a site has one meter: take the other out");
-        }
-        all.push(MeterSpec {
-            name: check.name(name),
-            kind: MeterKind::MachineSum,
-            stale_after: check.positive(meter.stale_after.as_ref(), METER_STALE_AFTER),
-        });
-    }
-    if all.is_empty() {
-        all.push(MeterSpec {
-            name: METER_DEFAULT.to_owned(),
-            kind: MeterKind::MachineSum,
-            stale_after: METER_STALE_AFTER,
-        });
-    }
-    all
 }

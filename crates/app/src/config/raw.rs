@@ -3,13 +3,13 @@
 //! Keys of what is not built yet are here too, so that they are refused by name and not as
 //! unknown.
 
-use super::unit::{Date, DemandRate, In, PerPhDay, PerWork, Share, Text, WorkRate};
+pub use super::forms::{Named, Pair};
+use super::unit::{CountOf, Date, DemandRate, In, PerPhDay, PerWork, Share, Text, WorkRate};
 use headgate_core::site::Ramp;
 use headgate_core::time::Span;
 use headgate_core::units::{Money, Power, Price};
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
-use std::marker::PhantomData;
 use std::path::PathBuf;
 pub use toml::Spanned;
 
@@ -44,6 +44,8 @@ pub struct RawConfig {
     pub drivers: Named<RawDriver>,
     #[serde(default)]
     pub meters: Named<RawMeter>,
+    #[serde(default)]
+    pub switch: Vec<RawSwitch>,
     #[serde(default)]
     pub failsafe: RawFailsafe,
 }
@@ -403,13 +405,81 @@ pub struct RawDriver {
 /// One of `[meters]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "meters on a wire are refused by their kind until they are built")]
 pub struct RawMeter {
     pub kind: Spanned<String>,
     pub stale_after: Option<At<Span>>,
-    pub address: Option<String>,
-    pub unit_id: Option<u8>,
-    pub registers: Option<toml::Value>,
+    pub address: Option<Spanned<String>>,
+    pub unit_id: Option<Spanned<u8>>,
+    pub registers: Option<Spanned<RawRegisters>>,
+    pub covers: Option<Spanned<String>>,
+    pub every: Option<At<Span>>,
+    pub request_budget: Option<At<Span>>,
+    pub most: Option<At<Power>>,
+}
+
+/// `meter.registers`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawRegisters {
+    pub power: Spanned<RawRegister>,
+}
+
+/// `meter.registers.power`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawRegister {
+    pub at: u16,
+    #[serde(rename = "type")]
+    pub kind: Spanned<String>,
+    pub scale: At<CountOf>,
+    pub table: Option<RawTable>,
+    pub low_word_first: Option<bool>,
+    pub import_negative: Option<bool>,
+}
+
+/// Which registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RawTable {
+    Holding,
+    Input,
+}
+
+/// `[[switch]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawSwitch {
+    pub name: Spanned<String>,
+    pub kind: Spanned<String>,
+    pub address: Spanned<String>,
+    pub unit_id: Option<Spanned<u8>>,
+    pub write: Spanned<RawSpot>,
+    pub read_back: Option<Spanned<RawSpot>>,
+    pub feeds: Spanned<Vec<Spanned<String>>>,
+    #[serde(default)]
+    pub allowed: bool,
+    pub every: Option<At<Span>>,
+    pub request_budget: Option<At<Span>>,
+}
+
+/// `switch.write` and `switch.read_back`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawSpot {
+    pub table: RawSpots,
+    pub at: u16,
+    pub on: Option<u16>,
+    pub off: Option<u16>,
+}
+
+/// Which bits or words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RawSpots {
+    Coil,
+    Discrete,
+    Holding,
+    Input,
 }
 
 /// `[failsafe]`.
@@ -479,67 +549,5 @@ impl<'de> Deserialize<'de> for RawHosts {
             }
         }
         deserializer.deserialize_any(Reader)
-    }
-}
-
-/// Two things in brackets; the parser alone would pass over a third.
-#[derive(Debug)]
-pub struct Pair<A, B>(pub A, pub B);
-
-impl<'de, A: Deserialize<'de>, B: Deserialize<'de>> Deserialize<'de> for Pair<A, B> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader<A, B>(PhantomData<(A, B)>);
-        impl<'de, A: Deserialize<'de>, B: Deserialize<'de>> de::Visitor<'de> for Reader<A, B> {
-            type Value = Pair<A, B>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("two values in brackets")
-            }
-
-            fn visit_seq<S: de::SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
-                let wrong = || de::Error::custom("two values are wanted here, no more, no less");
-                let first = seq.next_element()?.ok_or_else(wrong)?;
-                let second = seq.next_element()?.ok_or_else(wrong)?;
-                match seq.next_element::<de::IgnoredAny>()? {
-                    None => Ok(Pair(first, second)),
-                    Some(_) => Err(wrong()),
-                }
-            }
-        }
-        deserializer.deserialize_seq(Reader(PhantomData))
-    }
-}
-
-/// A table of things the owner names, in the order of the file.
-#[derive(Debug)]
-pub struct Named<T>(pub Vec<(Spanned<String>, T)>);
-
-impl<T> Default for Named<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> de::Visitor<'de> for Reader<T> {
-            type Value = Named<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a table of named entries")
-            }
-
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Named<T>, A::Error> {
-                let mut all: Vec<(Spanned<String>, T)> = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    all.push(entry);
-                }
-                // The parser hands keys over in alphabetical order; ids follow the file's.
-                all.sort_by_key(|(name, _)| name.span().start);
-                Ok(Named(all))
-            }
-        }
-        deserializer.deserialize_map(Reader(PhantomData))
     }
 }

@@ -10,10 +10,11 @@ use super::raw::{
 use super::unit::{Date, In, Text};
 use super::worth::Valued;
 use super::{
-    HashpriceSource, LiveDriver, LiveFeed, Loaded, MarketFacts, Worth, drivers, fleet, outside,
-    terms,
+    HashpriceSource, LiveDriver, LiveFeed, Loaded, MarketFacts, Worth, drivers, fleet, meters,
+    outside, switches, terms,
 };
 use headgate_core::event::AutomationMode;
+use headgate_core::hands::Hands;
 use headgate_core::horizon::unit::UnitSpec;
 use headgate_core::limits::TEXT_MAX;
 use headgate_core::market::{PriceKind, SettlementPoint};
@@ -23,6 +24,8 @@ use headgate_core::site::{
 };
 use headgate_core::time::{Span, Time};
 use headgate_core::units::{Power, Price};
+use headgate_drivers::devices::modbus::MeterPlan;
+use headgate_drivers::devices::switch::SwitchPlan;
 use jiff::tz::TimeZone;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -46,8 +49,7 @@ const WHOLE_PPM: i64 = 1_000_000;
 /// [`ConfigError`] holds everything found wrong, in file order.
 pub fn resolve(file: &ConfigFile, market: &MarketFacts) -> Result<Loaded, ConfigError> {
     let mut check = Check::new(file, market);
-    let Resolved { site, units, model, live, drivers, hashprice, worth, terms, resale } =
-        check.config(&file.raw);
+    let resolved = check.config(&file.raw);
     let Check { mut problems, mut warnings, .. } = check;
     if !problems.is_empty() {
         problems.sort_by(|a, b| a.order().cmp(&b.order()));
@@ -57,18 +59,22 @@ pub fn resolve(file: &ConfigFile, market: &MarketFacts) -> Result<Loaded, Config
     let data = file.raw.site.data.as_deref();
     let data = data.map_or(PathBuf::from(DATA_DEFAULT), |d| file.resolve_path(d));
     let warnings = warnings.iter().map(Problem::sentence).collect();
-    let model = model.map(|m| file.resolve_path(Path::new(&m)));
+    let model = resolved.model.map(|m| file.resolve_path(Path::new(&m)));
+    let (hands, switches) = (resolved.hands, resolved.switches);
     Ok(Loaded {
-        site,
-        units,
+        site: resolved.site,
+        units: resolved.units,
         model,
         data,
-        live,
-        drivers,
-        hashprice,
-        worth,
-        terms,
-        resale,
+        live: resolved.live,
+        drivers: resolved.drivers,
+        meters: resolved.meters,
+        hands,
+        switches,
+        hashprice: resolved.hashprice,
+        worth: resolved.worth,
+        terms: resolved.terms,
+        resale: resolved.resale,
         warnings,
     })
 }
@@ -80,6 +86,9 @@ struct Resolved {
     model: Option<String>,
     live: Vec<LiveFeed>,
     drivers: Vec<LiveDriver>,
+    meters: Vec<Option<MeterPlan>>,
+    hands: Hands,
+    switches: Vec<SwitchPlan>,
     hashprice: HashpriceSource,
     worth: Worth,
     terms: Terms,
@@ -197,6 +206,7 @@ impl<'a> Check<'a> {
         }
         fleet::floors(self, raw, &limits, &overhead, &cohorts, &machines);
         let (feeds, live) = outside::feeds(self, &raw.feeds);
+        let (meters, plans) = meters::meters(self, &raw.meters, limits.import);
         let Valued { value: worth, hashprice, worth: paid } = super::worth::value(self, raw);
         let site = Site {
             name: self.name(&raw.site.name),
@@ -216,7 +226,7 @@ impl<'a> Check<'a> {
                 &limits,
                 feeds.iter().any(|f| f.role == PriceKind::DayAhead),
             ),
-            meters: outside::meters(self, &raw.meters),
+            meters,
             overhead,
             limits,
             cohorts,
@@ -227,8 +237,22 @@ impl<'a> Check<'a> {
         let resale = terms::resale(raw);
         let terms = terms::terms(self, raw, &site.blocks, &resale);
         let model = raw.policy.model.as_ref().map(|m| m.get_ref().clone());
-        let drivers = beside;
-        Resolved { site, units, model, live, drivers, hashprice, worth: paid, terms, resale }
+        let (specs, switches) = switches::switches(self, &raw.switch, &site.machines);
+        let hands = Hands { switches: specs, ..Hands::default() };
+        Resolved {
+            site,
+            units,
+            model,
+            live,
+            drivers: beside,
+            meters: plans,
+            hands,
+            switches,
+            hashprice,
+            worth: paid,
+            terms,
+            resale,
+        }
     }
 
     fn limits(&mut self, raw: &RawConfig) -> SiteLimits {

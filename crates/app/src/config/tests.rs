@@ -112,6 +112,9 @@ fn summary(loaded: &Loaded) -> String {
         line("beside", format!("{beside:?}"));
     }
     site.meters.iter().for_each(|meter| line("meter", format!("{meter:?}")));
+    loaded.hands.switches.iter().for_each(|switch| line("switch", format!("{switch:?}")));
+    loaded.switches.iter().for_each(|plan| line("told", format!("{plan:?}")));
+    loaded.meters.iter().flatten().for_each(|plan| line("read", format!("{plan:?}")));
     line("failsafe", format!("{:?}", site.failsafe));
     line("data", format!("{}", loaded.data.display()));
     line("hashprice", format!("{:?}", loaded.hashprice));

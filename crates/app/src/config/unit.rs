@@ -6,6 +6,7 @@ use headgate_core::number::decimal;
 use headgate_core::site::Ramp;
 use headgate_core::time::Span;
 use headgate_core::units::{Money, Power, Price, Rate};
+use headgate_drivers::devices::register::MICROWATTS_MAX;
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
 use std::marker::PhantomData;
@@ -114,6 +115,10 @@ pub struct WorkRate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share(pub i64);
 
+/// What a count of one in a device's register stands for, in micro-watts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CountOf(pub i64);
+
 /// Money for one PH/s held for one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PerPhDay(pub Money);
@@ -213,6 +218,16 @@ impl Quantity for Power {
     const LIKE: &'static str = "7 MW";
     fn read(text: &str) -> Result<Self, String> {
         plain(text, POWER_UNITS, POWER_MAX).map(Self)
+    }
+}
+
+impl Quantity for CountOf {
+    const WHAT: &'static str = "what one count stands for";
+    const LIKE: &'static str = "1 kW";
+    fn read(text: &str) -> Result<Self, String> {
+        let units = [("W", 6, 1), ("kW", 9, 1), ("MW", 12, 1)];
+        let count = plain(text, &units, MICROWATTS_MAX)?;
+        if count == 0 { Err("it is nothing".into()) } else { Ok(Self(count)) }
     }
 }
 

@@ -223,6 +223,9 @@ const METRICS: &[Metric] = &[
     gauge("headgate_import_measured_watts", "Import as last measured.", |v| {
         whole(v.status.measured_w)
     }),
+    gauge("headgate_meter_age_seconds", "Age of what a meter last told and was believed.", |v| {
+        v.status.meters.iter().flat_map(|m| real(m.age_s, &[("meter", &m.name)])).collect()
+    }),
     gauge("headgate_held", "1 while a person holds the site, else 0.", |v| {
         flag(v.status.hold.is_some())
     }),

@@ -2,8 +2,8 @@
 //! notes, and a folder of their own.
 
 use crate::status::{
-    ActRequest, AlarmView, ClockView, CommandCounts, Desk, FeedView, MachineCounts, MoneyView,
-    PriceView, StairView, Status,
+    ActRequest, AlarmView, ClockView, CommandCounts, Desk, FeedView, MachineCounts, MeterView,
+    MoneyView, PriceView, StairView, Status,
 };
 use headgate_core::event::OperatorAct;
 use std::path::{Path, PathBuf};
@@ -122,6 +122,16 @@ pub fn status() -> Status {
             feed("spp", "settlement_price", 300.0),
             feed("dam", "day_ahead", 36_000.0),
         ],
+        meters: vec![MeterView {
+            name: "poi".to_owned(),
+            source: "10.0.0.5:502".to_owned(),
+            power_w: Some(2_480_000),
+            age_s: Some(0.5),
+            last_error: Some("it refuses: Server device busy".to_owned()),
+            last_error_s: Some(90.0),
+            ..MeterView::default()
+        }],
+        switches: Vec::new(),
         hold: Some("breaker work".to_owned()),
         stop: Some("smoke".to_owned()),
         curtailment: None,

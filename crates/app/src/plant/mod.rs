@@ -4,6 +4,7 @@
 //! drivers, and what machines answer comes back as telemetry events. One loop, one direction:
 //! nothing else may call the engine, and drivers never call back.
 
+mod devices;
 mod feeding;
 mod publish;
 mod quarantine;
@@ -25,6 +26,8 @@ use headgate_core::event::{Event, FeedId, Stamped};
 use headgate_core::fleet::{Level, MachineId, TargetPhase};
 use headgate_core::plan::DispatchPlan;
 use headgate_core::time::{Span, Time};
+use headgate_drivers::devices::switch::SwitchRead;
+use headgate_drivers::devices::{MeterRead, modbus::READS_MAX};
 use headgate_drivers::fleet::FleetDriver;
 use headgate_drivers::shell::{Wire, WireResult};
 use headgate_drivers::{Counts, Driver, Input, Output, RequestId};
@@ -60,6 +63,10 @@ pub struct Plant {
     pub tables: TableWriter,
     pub inbox: Inbox,
     values: mpsc::Sender<Event>,
+    reads: mpsc::Sender<MeterRead>,
+    /// How each meter of the site was last read.
+    meters: Vec<devices::MeterBoard>,
+    switches: devices::SwitchBoards,
     pub beat: Beat,
     /// Where a replay ends; the loop returns there.
     pub ends_at: Option<Time>,
@@ -103,6 +110,10 @@ pub struct Inbox {
     pub previews: mpsc::Receiver<PreviewRequest>,
     /// Hash prices as they are fetched.
     pub values: mpsc::Receiver<Event>,
+    /// What meters say.
+    pub reads: mpsc::Receiver<MeterRead>,
+    /// How switches stand.
+    pub stands: mpsc::Receiver<SwitchRead>,
     pub stop: watch::Receiver<bool>,
     pub status: watch::Sender<Arc<Status>>,
 }
@@ -179,6 +190,8 @@ impl Plant {
         let (acts_tx, acts) = mpsc::channel(ACT_QUEUE_MAX);
         let (previews_tx, previews) = mpsc::channel(ACT_QUEUE_MAX);
         let (values_tx, values) = mpsc::channel(VALUE_QUEUE_MAX);
+        let (reads_tx, reads) = mpsc::channel(READS_MAX);
+        let (stands_tx, stands) = mpsc::channel(READS_MAX);
         let beat = Beat::new();
         let state = State {
             next_seq: parts.next_seq,
@@ -204,8 +217,11 @@ impl Plant {
             script: parts.script,
             journal: parts.journal,
             tables: parts.tables,
-            inbox: Inbox { feeds, acts, previews, values, stop, status: status_tx },
+            inbox: Inbox { feeds, acts, previews, values, reads, stands, stop, status: status_tx },
             values: values_tx,
+            reads: reads_tx,
+            meters: Vec::new(),
+            switches: devices::SwitchBoards::new(stands_tx),
             beat: beat.clone(),
             ends_at: parts.ends_at,
             afterglow: Span::ZERO,
@@ -346,6 +362,12 @@ impl Plant {
         while let Ok(event) = self.inbox.values.try_recv() {
             self.state.waiting.push((event, None));
         }
+        while let Ok(read) = self.inbox.reads.try_recv() {
+            self.take_read(read);
+        }
+        while let Ok(read) = self.inbox.stands.try_recv() {
+            self.take_stand(read);
+        }
         while let Ok(question) = self.inbox.previews.try_recv() {
             self.answer(question);
         }
@@ -468,6 +490,8 @@ impl Plant {
             Some(r) = self.inbox.acts.recv() => Taken::Act(r),
             Some(q) = self.inbox.previews.recv() => Taken::Preview(q),
             Some(e) = self.inbox.values.recv() => Taken::Event(e),
+            Some(r) = self.inbox.reads.recv() => Taken::Read(r),
+            Some(r) = self.inbox.stands.recv() => Taken::Stand(r),
             _ = self.inbox.stop.changed() => Taken::Nothing,
             () = self.clock.wait(due, held) => Taken::Nothing,
         };
@@ -477,6 +501,8 @@ impl Plant {
             Taken::Wire((i, result)) => self.take_result(i, result),
             Taken::Feed(m) => self.take_feed(m),
             Taken::Preview(q) => self.answer(q),
+            Taken::Read(r) => self.take_read(r),
+            Taken::Stand(r) => self.take_stand(r),
             Taken::Event(e) => self.state.waiting.push((e, None)),
             Taken::Act(r) => {
                 self.state.waiting.push((Event::Operator(r.act), Some(r.done)));
@@ -504,6 +530,8 @@ enum Taken {
     Wire((usize, WireResult)),
     Feed(FeedMessage),
     Event(Event),
+    Read(MeterRead),
+    Stand(SwitchRead),
     Act(ActRequest),
     Preview(PreviewRequest),
     Nothing,

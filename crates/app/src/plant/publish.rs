@@ -85,6 +85,8 @@ pub fn nothing_yet() -> Status {
         money: MoneyView::default(),
         alarms: Vec::new(),
         feeds: Vec::new(),
+        meters: Vec::new(),
+        switches: Vec::new(),
         hold: None,
         stop: None,
         curtailment: None,
@@ -146,6 +148,11 @@ impl Plant {
             money: money_view(engine),
             alarms: self.alarm_views(),
             feeds: feed_views(engine, site, &self.feed_board, now),
+            meters: super::devices::views(site, &self.meters, now),
+            switches: {
+                let specs = &engine.hands().switches;
+                super::devices::switch_views(specs, &self.switches, now)
+            },
             hold: engine.hold().map(|h| h.said.clone()),
             stop: engine.stopped().map(String::from),
             curtailment: curtailment(engine, self.state.curtailed.as_ref()),

@@ -96,6 +96,7 @@ impl Plant {
                 self.send_reductions(plan, step, ticket);
             }
         }
+        self.tell_switches(&step.switches, durable);
         if !step.is_empty() {
             self.write_outcome(stamped, step, !durable);
         }

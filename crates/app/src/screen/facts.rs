@@ -4,7 +4,7 @@
 use super::words::{
     Tone, UNKNOWN, clean, count, known, mw, number, seconds_until, span, time_utc, utc,
 };
-use crate::status::{FeedView, Status};
+use crate::status::{FeedView, MeterView, Status, SwitchView};
 use headgate_core::units::Power;
 
 /// One value with all that belongs to it.
@@ -205,6 +205,43 @@ fn feed(f: &FeedView) -> Fact {
         true => Fact::new(&clean(&f.name), age, "STALE").note(note).tone(Tone::Warn),
         false => Fact::new(&clean(&f.name), age, "old").note(note),
     }
+}
+
+fn meter(m: &MeterView) -> Fact {
+    let power = m.power_w.map_or_else(|| "unknown".into(), |w| number(w as f64 / 1e6, 3));
+    let mut note = m.age_s.map_or_else(|| "never".into(), |s| format!("{} old", span(s)));
+    if m.stale {
+        note.push_str(", STALE");
+    }
+    if let Some(error) = m.last_error.as_ref().filter(|_| m.failing) {
+        note = format!("{note}; {}", clean(error));
+    }
+    let fact = Fact::new(&clean(&m.name), power, "MW").note(note);
+    if m.stale || m.failing { fact.tone(Tone::Warn) } else { fact }
+}
+
+fn switch(s: &SwitchView) -> Fact {
+    let stands = match s.closed {
+        Some(true) => "closed",
+        Some(false) => "OPEN",
+        None => "unknown",
+    };
+    let mut note = s.age_s.map_or_else(|| "never told".into(), |s| format!("{} old", span(s)));
+    if let Some(error) = &s.error {
+        note = format!("{note}; {}", clean(error));
+    }
+    let fact = Fact::new(&clean(&s.name), stands.into(), "").note(note);
+    if s.error.is_some() || s.closed != Some(true) { fact.tone(Tone::Warn) } else { fact }
+}
+
+/// The switches and how they stand.
+pub fn switches(s: &Status) -> Group {
+    Group { title: "switches", facts: s.switches.iter().map(switch).collect() }
+}
+
+/// The meters that are devices, and the age of what they last told.
+pub fn meters(s: &Status) -> Group {
+    Group { title: "meters", facts: s.meters.iter().map(meter).collect() }
 }
 
 /// The feeds and the age of what they last brought.

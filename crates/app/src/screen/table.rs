@@ -38,6 +38,8 @@ pub fn table(s: &Status) -> String {
         facts::money(s),
         facts::machines(s),
         facts::commands(s),
+        facts::meters(s),
+        facts::switches(s),
         facts::feeds(s),
         facts::next(s),
     ];

@@ -47,6 +47,8 @@ fn empty() -> Status {
         money: MoneyView::default(),
         alarms: Vec::new(),
         feeds: Vec::new(),
+        meters: Vec::new(),
+        switches: Vec::new(),
         hold: None,
         stop: None,
         curtailment: None,

@@ -11,6 +11,7 @@ mod fleet;
 mod foreseen;
 mod garbage;
 mod help;
+mod meter;
 mod operator;
 mod parity;
 mod prices;

@@ -2,7 +2,7 @@
 
 use super::learn::{Learned, Lesson};
 use super::{Engine, HeldBy, Mode, Step};
-use crate::event::{Act, AutomationMode, Event, FeedId, OperatorAct};
+use crate::event::{Act, AutomationMode, Event, FeedId, MeterId, OperatorAct};
 use crate::fleet::{MachineId, TelemetryBatch};
 use crate::horizon::Regret;
 use crate::limits::TEXT_MAX;
@@ -11,6 +11,7 @@ use crate::reason::{Alarm, AlarmChange};
 use crate::roster::Roster;
 use crate::site::Site;
 use crate::time::{Span, Time};
+use crate::units::Power;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -30,11 +31,7 @@ impl Engine {
                 }
             }
             Event::Telemetry(batch) => self.telemetry(now, batch),
-            Event::Meter { meter, power } => {
-                if let (Some(slot), Some(p)) = (self.meters.get_mut(usize::from(meter.0)), power) {
-                    *slot = Some((*p, now));
-                }
-            }
+            Event::Meter { meter, power } => self.meter_read(now, *meter, *power, step),
             Event::Operator(act) => self.operator(now, act, step),
             Event::Tick => {}
             Event::ClockStepped { by } => self.clock_stepped(now, *by),
@@ -43,6 +40,21 @@ impl Engine {
             Event::Hands(hands) => self.hands_next.clone_from(hands),
             Event::Switch { switch, closed } => self.switch_seen(*switch, *closed),
         }
+    }
+
+    fn meter_read(&mut self, now: Time, meter: MeterId, power: Option<Power>, step: &mut Step) {
+        let index = usize::from(meter.0);
+        let Some(slot) = self.meters.get_mut(index) else { return };
+        if let Some(power) = power {
+            *slot = Some((power, now));
+        }
+        let site = self.site.clone();
+        let text = || {
+            let spec = site.as_ref().and_then(|s| s.meters.get(index));
+            let name = spec.map_or("?", |s| s.name.as_str());
+            format!("meter `{name}` answers, and what it says cannot be")
+        };
+        self.set_alarm(Alarm::MeterImplausible(meter.0), power.is_none(), text, step);
     }
 
     /// Clears every alarm: what is still wrong raises it again, and nothing stays on that no

@@ -323,3 +323,22 @@ fn what_comes_back_starts_so_many_machines_at_a_time() {
     assert!(awake.iter().enumerate().all(at_most), "{awake:?}");
     assert_eq!(w.awake(), 100, "{awake:?}");
 }
+
+#[test]
+fn a_meter_that_tells_what_cannot_be_is_alarmed_and_keeps_its_last_reading() {
+    let mut w = metered(10);
+    read_meter(&mut w);
+    let (alarm, full) = (Alarm::MeterImplausible(0), w.import());
+    assert_eq!(w.engine.measured_import(), Some(full));
+    let step = w.feed(Event::Meter { meter: MeterId(0), power: None });
+    assert!(step.alarms.iter().any(|a| a.alarm == alarm && a.raised), "{:?}", step.alarms);
+    assert!(w.feed(Event::Meter { meter: MeterId(0), power: None }).alarms.is_empty());
+    assert_eq!(w.engine.measured_import(), Some(full));
+    // What it last said grows old all the same.
+    w.run(Span::seconds(30));
+    assert!(w.engine.alarms().contains(&Alarm::MeterLost(0)), "{:?}", w.engine.alarms());
+    read_meter(&mut w);
+    assert!(!w.engine.alarms().contains(&alarm), "{:?}", w.engine.alarms());
+    // A meter the site does not have says nothing.
+    assert!(w.feed(Event::Meter { meter: MeterId(9), power: None }).alarms.is_empty());
+}
