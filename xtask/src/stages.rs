@@ -14,7 +14,7 @@ const BUILD_MAX: Duration = Duration::from_secs(25 * 60);
 /// Longest time one day of the demo may take before it counts as hung.
 const DEMO_MAX: Duration = Duration::from_secs(5 * 60);
 /// Longest time the foreign clients may take.
-const ORACLES_MAX: Duration = Duration::from_secs(5 * 60);
+const ORACLES_MAX: Duration = Duration::from_secs(15 * 60);
 /// Longest time the small checks may take.
 const CHECK_MAX: Duration = Duration::from_secs(5 * 60);
 
