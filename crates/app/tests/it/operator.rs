@@ -100,9 +100,9 @@ fn check_shapes(data: &Path) {
     insta::assert_snapshot!(found.join("\n"), @"
     status: alarms at at_ns clock commands currency curtailment down_above
         feeds generation hold import_limit_w ladder machines market mean_breakeven
-        measured_w mode money planned_w point policy price ready
-        seq site staircase stop target_w unknown_machines up_below wake_at
-        wish
+        measured_w meters mode money planned_w point policy price
+        ready seq site staircase stop switches target_w unknown_machines
+        up_below wake_at wish
     status.clock: progress proving speed
     status.commands: acked commands confirmed drifted open refused superseded timed_out
         unavailable unconfirmed
