@@ -184,16 +184,34 @@ pub fn worth_of(site: &Site, id: CohortId, hashprice: Option<Money>) -> Option<P
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headgate_core::horizon::model::{Anchors, Band, MODEL_VERSION, Trained};
+    use headgate_core::horizon::features::Knowledge;
+    use headgate_core::horizon::model::{
+        Anchors, Band, MODEL_VERSION, Next, Split, Table, Trained, Tree,
+    };
     use headgate_core::horizon::unit::Lattice;
     use headgate_core::time::{Interval, Span};
     use proptest::prelude::*;
 
-    /// A small file: a model that knows its unit and two thresholds, and no table.
+    /// A small file: a model of one table with one tree.
     fn file() -> ModelFile {
         let unit = headgate_core::testing::block();
         let step = Span::minutes(15);
         let lattice = Lattice::new(&unit, step).unwrap();
+        let anchors = Anchors::of(&lattice);
+        let (states, split) = (anchors.count(), |of, at, low, high| Split { of, at, low, high });
+        let tree = Tree {
+            splits: vec![
+                split(0, -90, Next::Leaf(1), Next::Split(1)),
+                split(7, 300, Next::Leaf(0), Next::Leaf(2)),
+            ],
+            leaves: (0..3 * states as i16).map(|v| 40 - v).collect(),
+        };
+        let table = Table {
+            knowledge: Knowledge::Runs(2),
+            unit: Money(1_000),
+            constant: (0..states as i32).map(|v| v - 5).collect(),
+            trees: vec![tree],
+        };
         let model = Model {
             version: MODEL_VERSION,
             unit,
@@ -209,9 +227,9 @@ mod tests {
                 day_ahead: false,
                 look_ahead: false,
             },
-            anchors: Anchors::of(&lattice),
+            anchors,
             worth_most: Money(4_000_000_000),
-            tables: Vec::new(),
+            tables: vec![table],
             band: Band { start_below: Price(-1_000_000), stop_above: Price(2_000_000) },
         };
         ModelFile { trained_by: "1.2.3".into(), models: vec![("block".into(), model)] }
@@ -348,7 +366,26 @@ mod tests {
             assert_eq!(read, list.iter().map(|n| u64::from(*n)).collect::<Vec<_>>());
         }
         assert_eq!(r.signed(), m.worth_most.0);
-        assert_eq!(r.unsigned(), 0, "no tables");
+        assert_eq!(r.unsigned(), 1, "a table");
+        let table = &m.tables[0];
+        assert_eq!((r.byte(), r.byte(), r.signed()), (0, 2, table.unit.0));
+        let read: Vec<i64> = (0..r.unsigned()).map(|_| r.signed()).collect();
+        assert_eq!(read, table.constant.iter().map(|v| i64::from(*v)).collect::<Vec<_>>());
+        assert_eq!((r.unsigned(), r.unsigned()), (1, 2), "a tree of two questions");
+        for split in &table.trees[0].splits {
+            assert_eq!((r.byte(), r.signed()), (split.of, i64::from(split.at)));
+            for next in [split.low, split.high] {
+                let read = (r.byte(), r.unsigned());
+                let told = match next {
+                    Next::Split(i) => (0, u64::from(i)),
+                    Next::Leaf(i) => (1, u64::from(i)),
+                };
+                assert_eq!(read, told);
+            }
+        }
+        let read: Vec<i64> = (0..r.unsigned()).map(|_| r.signed()).collect();
+        let leaves = &table.trees[0].leaves;
+        assert_eq!(read, leaves.iter().map(|v| i64::from(*v)).collect::<Vec<_>>());
         assert_eq!([r.signed(), r.signed()], [m.band.start_below.0, m.band.stop_above.0]);
         assert_eq!(r.0, b"", "nothing is left");
     }

@@ -14,7 +14,7 @@ use super::lookup::{self, AnchorSet, Ready, Worths};
 use super::model::{Model, ModelError, Table};
 use super::unit::{LATTICE_LEVELS_MAX, Lattice, StateId, UnitState};
 use crate::market::FeedBook;
-use crate::number::{div_floor, to_i64};
+use crate::number::div_floor;
 use crate::time::{Span, Time};
 use crate::units::{Energy, Money, Power, Price};
 use serde::{Deserialize, Serialize};
@@ -236,10 +236,11 @@ impl Adviser {
             }
         }
         let (score, state) = best.expect("a step can always end somewhere");
-        let off_above = off.zip(on).map(|(off, (on, at))| {
+        let off_above = off.zip(on).and_then(|(off, (on, at))| {
             let energy = i128::from(self.states[at.index()].energy.0.max(1)) * i128::from(steps);
             let gap = i128::from((on - off).0) * crate::units::WATT_SECONDS_PER_MWH;
-            seen.estimate + Price(to_i64(div_floor(gap, energy)))
+            let above = i128::from(seen.estimate.0) + div_floor(gap, energy);
+            i64::try_from(above).ok().map(Price)
         });
         Advice {
             power: self.lattice.power(state),

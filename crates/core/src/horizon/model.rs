@@ -9,14 +9,17 @@ use super::lookup::{self, WEIGHT_BITS};
 use super::unit::{Lattice, LatticeError, StateId, UnitSpec};
 use crate::market::SettlementPoint;
 use crate::time::{Interval, Span, Time};
-use crate::units::{Money, Price};
+use crate::units::{Money, Power, Price};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Version of the model's meaning: features, their order and the sums.
 pub const MODEL_VERSION: u16 = 2;
 /// Most anchor states.
 pub const ANCHORS_MAX: usize = 64;
+/// Most tables.
+pub const TABLES_MAX: usize = 16;
 /// Most trees of a table.
 pub const TREES_MAX: usize = 512;
 /// Most that a table's trees ask of one feature: counting it takes 8 bits.
@@ -29,6 +32,10 @@ pub const CONSTANT_MAX: i32 = 1 << 29;
 const UNIT_MAX: Money = Money(1 << 32);
 /// Largest bound of a worth: one thousand million of currency.
 const WORTH_MAX: i64 = 1_000_000_000_000_000;
+/// Most power of a unit, and of a ramp: a million megawatts.
+const POWER_MAX: Power = Power(1_000_000_000_000);
+/// Longest step, and longest time that a ramp is told for.
+const SPAN_MAX: Span = Span::hours(24);
 /// Farthest local time is from UTC.
 const OFFSET_MAX: Span = Span::hours(26);
 
@@ -251,10 +258,11 @@ impl Model {
         if self.version != MODEL_VERSION {
             return Err(ModelError::Version(self.version));
         }
-        let lattice = Lattice::new(&self.unit, self.step).map_err(ModelError::Unit)?;
         let part = |ok: bool, name| if ok { Ok(()) } else { Err(ModelError::Part(name)) };
+        part(self.bounded(), "unit")?;
+        let lattice = Lattice::new(&self.unit, self.step).map_err(ModelError::Unit)?;
         let steps = self.settle_step.0 > 0 && self.settle_step.0 % self.step.0 == 0;
-        part(steps && self.settle_step.0 / self.step.0 <= 255, "step")?;
+        part(steps && self.settle_step.0 / self.step.0 < 255, "step")?;
         part(self.scale.0 > 0, "scale")?;
         part((1..=WORTH_MAX).contains(&self.worth_most.0), "largest worth")?;
         part(self.offsets.windows(2).all(|w| w[0].0 < w[1].0), "list of time zone offsets")?;
@@ -263,6 +271,9 @@ impl Model {
         part(self.anchors.fits(&lattice), "list of states")?;
         part(self.band.start_below <= self.band.stop_above, "band")?;
         let states = self.anchors.count();
+        let kinds: BTreeSet<Knowledge> = self.tables.iter().map(|t| t.knowledge).collect();
+        let once = kinds.len() == self.tables.len();
+        part(once && self.tables.len() <= TABLES_MAX, "list of tables")?;
         for table in &self.tables {
             let constant = |c: &i32| c.abs() <= CONSTANT_MAX;
             part(table.constant.len() == states && table.trees.len() <= TREES_MAX, "table")?;
@@ -273,6 +284,18 @@ impl Model {
             part(cuts.iter().all(|c| c.len() <= CUTS_MAX), "list of questions")?;
         }
         Ok(lattice)
+    }
+
+    /// Whether the unit's numbers are such that a lattice of it can be counted out.
+    fn bounded(&self) -> bool {
+        let unit = &self.unit;
+        let power = |p: Power| (Power(0)..=POWER_MAX).contains(&p);
+        let span = |s: Span| s > Span::ZERO && s <= SPAN_MAX;
+        let ramps = [unit.ramp_up, unit.ramp_down];
+        [unit.min, unit.max, unit.start_at].into_iter().all(power)
+            && ramps.into_iter().flatten().all(|r| power(r.power) && span(r.per))
+            && span(self.step)
+            && span(self.settle_step)
     }
 
     /// Local time less UTC at a moment; zero before the first one told.

@@ -42,11 +42,7 @@ impl Columns {
     /// Places knots at quantiles of a sample with weights.
     pub fn of(sample: &[(&Features, f64)]) -> Self {
         let mut columns = Self { splines: Vec::new(), count: 1 };
-        // What is never known repeats the price in other columns.
-        let told = |f: &&Feature| {
-            let unknown = f.unknown().map(|u| u as usize);
-            unknown.is_none_or(|u| sample.iter().any(|(x, _)| x[u] == 0))
-        };
+        let told = |f: &&Feature| is_told(**f, sample.iter().map(|(x, _)| *x));
         for f in Feature::ALL.iter().filter(told) {
             let of = *f as usize;
             columns.push(of, None, &quantiles(sample, of));
@@ -180,6 +176,11 @@ impl Columns {
         }
         out
     }
+}
+
+/// Whether a feature was ever known; what never was repeats the price in other words.
+pub(super) fn is_told<'a>(f: Feature, mut rows: impl Iterator<Item = &'a Features>) -> bool {
+    f.unknown().is_none_or(|unknown| rows.any(|x| x[unknown as usize] == 0))
 }
 
 /// Mean and inverse spread of each column of lines and hinges.

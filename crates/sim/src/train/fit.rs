@@ -106,8 +106,6 @@ pub struct Fit<'a> {
     pub lattice: &'a Lattice,
     /// States whose worth is fitted.
     pub anchors: &'a Anchors,
-    /// Value of a consumed MWh a model is fitted for.
-    pub value: f64,
     /// Distance from it that counts as one.
     pub scale: f64,
     /// Settings.
@@ -147,6 +145,7 @@ impl Fit<'_> {
                     self.weigh(group, &stakes);
                 }
                 if round < self.settings.rounds {
+                    self.factor(group);
                     self.round(group, &targets);
                 }
             }
@@ -211,9 +210,7 @@ impl Fit<'_> {
         let columns = Columns::of(&sample);
         let weights = rows.iter().map(|r| by_price(self.features(r), focus)).collect();
         let worth = vec![0.0; rows.len() * self.anchors.count()];
-        let mut group = Group { knowledge, rows, columns, weights, factors: Vec::new(), worth };
-        self.factor(&mut group);
-        group
+        Group { knowledge, rows, columns, weights, factors: Vec::new(), worth }
     }
 
     /// Weighs rows by what the last round's worths say hangs on them.
@@ -223,7 +220,6 @@ impl Fit<'_> {
         for ((at, worth), weight) in rows.zip(&mut group.weights) {
             *weight = stakes.weight(&self.steps[at.0], self.seen(at), worth, half);
         }
-        self.factor(group);
     }
 
     /// Factors a group's rows, by their weights.

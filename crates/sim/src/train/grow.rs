@@ -1,6 +1,6 @@
 //! How one tree grows: level by level, each node by the question that tells its rows apart best.
 
-use super::trees::{BINS, Cuts, Growth, Sample, Sums};
+use super::trees::{BINS, Cuts, Growth, SKETCHES, Sample, Sums};
 use headgate_core::horizon::model::{Next, Split};
 use std::ops::Range;
 
@@ -14,6 +14,9 @@ pub struct Grown {
     /// How many targets.
     pub width: usize,
 }
+
+/// [`Sums`] over many rows.
+type Wide = [f64; SKETCHES + 1];
 
 /// What a tree is grown from.
 #[derive(Debug)]
@@ -78,14 +81,14 @@ impl Grower<'_> {
         let mut best = None;
         let mut most = 0.0;
         for (k, counted) in node.counted.chunks_exact(BINS).enumerate() {
-            let mut all = [0.0; 4];
+            let mut all = Wide::default();
             counted.iter().for_each(|c| wide(&mut all, c));
             let whole = self.worth(&all);
-            let mut low = [0.0; 4];
+            let mut low = Wide::default();
             for (bin, c) in counted[..self.cuts[self.columns[k]].at.len()].iter().enumerate() {
                 wide(&mut low, c);
-                let high = [0, 1, 2, 3].map(|z| all[z] - low[z]);
-                if low[3] < self.growth.leaf || high[3] < self.growth.leaf {
+                let high: Wide = std::array::from_fn(|z| all[z] - low[z]);
+                if low[SKETCHES].min(high[SKETCHES]) < self.growth.leaf {
                     continue;
                 }
                 let gain = self.worth(&low) + self.worth(&high) - whole;
@@ -98,9 +101,9 @@ impl Grower<'_> {
     }
 
     /// How much of the squares of what is left a leaf of such sums would take away.
-    fn worth(&self, sums: &[f64; 4]) -> f64 {
-        let squares: f64 = sums[..3].iter().map(|s| s * s).sum();
-        squares / (sums[3] + self.growth.shrink)
+    fn worth(&self, sums: &Wide) -> f64 {
+        let squares: f64 = sums[..SKETCHES].iter().map(|s| s * s).sum();
+        squares / (sums[SKETCHES] + self.growth.shrink)
     }
 
     /// Puts a question to a node's rows.
@@ -177,6 +180,6 @@ fn subtract(to: &mut Sums, from: &Sums) {
     to.iter_mut().zip(from).for_each(|(t, f)| *t -= f);
 }
 
-fn wide(to: &mut [f64; 4], from: &Sums) {
+fn wide(to: &mut Wide, from: &Sums) {
     to.iter_mut().zip(from).for_each(|(t, f)| *t += f64::from(*f));
 }

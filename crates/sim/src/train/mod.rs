@@ -97,7 +97,6 @@ pub fn train(tapes: &[Tape], order: &Order) -> Result<Model, TrainError> {
         spec: &order.unit,
         lattice: &lattice,
         anchors: &anchors,
-        value,
         scale: far,
         settings: order.settings,
     };

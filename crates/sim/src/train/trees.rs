@@ -6,15 +6,16 @@
 //! dozen bins of each feature, and a node's rows are counted only where its sister has more:
 //! the rest is a difference.
 
+use super::columns::is_told;
 use super::grow::{Grower, Grown};
 use crate::rng::SplitMix;
-use headgate_core::horizon::features::{FEATURES, Features};
+use headgate_core::horizon::features::{Feature, Features};
 use headgate_core::horizon::model::Next;
 
 /// Bins of a feature; a cut lies between two of them.
 pub(super) const BINS: usize = 48;
 /// Sums that a question is chosen by, beside the weight.
-const SKETCHES: usize = 3;
+pub(super) const SKETCHES: usize = 3;
 /// Weighted sums of [`SKETCHES`] targets, and the weight.
 pub(super) type Sums = [f32; SKETCHES + 1];
 
@@ -79,7 +80,9 @@ pub(super) struct Cuts {
 
 /// Fits trees.
 pub fn fit(sample: &Sample<'_>, growth: &Growth) -> Trees {
-    let cuts: Vec<Cuts> = (0..FEATURES).filter_map(|f| Cuts::of(sample, f)).collect();
+    let told = |f: &&Feature| is_told(**f, sample.features.iter().copied());
+    let told = Feature::ALL.iter().filter(told);
+    let cuts: Vec<Cuts> = told.filter_map(|f| Cuts::of(sample, *f as usize)).collect();
     let bins = binned(sample, &cuts);
     let (constant, mut left) = less_mean(sample);
     let mut random = SplitMix::new(1);
@@ -186,6 +189,7 @@ impl Grown {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use headgate_core::horizon::features::FEATURES;
 
     /// A step in one feature, another for one half of a second, and a feature that says nothing.
     fn steps(n: u64) -> (Vec<Features>, Vec<f32>) {
@@ -238,6 +242,24 @@ mod tests {
         for tree in &trees.trees {
             assert!(tree.splits.len() < 8 && tree.leaves.len() == 3 * (tree.splits.len() + 1));
         }
+    }
+
+    /// What was never known moves with the price, and is not asked about all the same.
+    #[test]
+    fn what_was_never_known_is_no_question() {
+        let (mut rows, targets) = steps(2_000);
+        let foreseen = [Feature::Foreseen, Feature::Foreseen1, Feature::ForeseenMax];
+        for x in &mut rows {
+            foreseen.iter().for_each(|f| x[*f as usize] = x[0]);
+            x[Feature::NoForeseen as usize] = 4_096;
+        }
+        let asked = |trees: &Trees| {
+            let all = trees.trees.iter().flat_map(|t| &t.splits);
+            all.filter(|s| foreseen.iter().any(|f| *f as u8 == s.of)).count()
+        };
+        assert_eq!(asked(&fitted(&rows, &targets, &Growth::default())), 0);
+        rows[7][Feature::NoForeseen as usize] = 0;
+        assert!(asked(&fitted(&rows, &targets, &Growth::default())) > 0);
     }
 
     #[test]

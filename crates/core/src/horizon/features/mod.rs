@@ -4,7 +4,7 @@
 //! Prices are told as `z(p) = asinh((p - value) / scale)`: what matters is on which side of the
 //! value of the work a price lies, and near it how far. Everything is in fixed point with
 //! [`FEATURE_BITS`] fractional bits. What is not known has a neutral value and, where it is the
-//! day-ahead curve, a flag.
+//! day-ahead curve or the market's look-ahead, a flag.
 
 mod eyes;
 mod past;
