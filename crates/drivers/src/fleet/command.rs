@@ -537,6 +537,8 @@ impl FleetDriver {
         self.leave_stage(&command);
         self.counts.open -= u64::from(!open);
         self.set_phase(m, phase);
+        // Watts that stood still are no news, but that they were read since the command is.
+        self.mark(m);
         self.set_due(m, None);
     }
 
