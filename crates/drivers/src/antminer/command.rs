@@ -219,6 +219,8 @@ impl Talk for Command {
     fn lost(&mut self, _: Time, failure: Failure) -> Turn {
         match self.step {
             Step::Read => Turn::Lost(failure),
+            // The server may not be there yet again after the write that lost the pools.
+            Step::Restore if failure == Failure::Connect => self.missed(),
             Step::Back(_) => self.missed(),
             // It was never there to be written to; what was read may be old by the next try.
             _ if failure == Failure::Connect => {
@@ -235,6 +237,10 @@ impl Talk for Command {
 
     fn speaks(&self) -> bool {
         self.is_write()
+    }
+
+    fn restores(&self) -> bool {
+        self.step == Step::Restore
     }
 
     fn redirect(&mut self, goal: Goal) {
