@@ -32,6 +32,10 @@ pub struct Machine {
     pub generation: u64,
     /// Last measured power.
     pub watts: Option<Power>,
+    /// When that was measured.
+    pub measured_at: Time,
+    /// When it was last told anything.
+    pub told_at: Time,
     /// When it last went to sleep or woke.
     pub switched_at: Time,
     /// Starts on `start_day`.
@@ -153,6 +157,8 @@ impl Roster {
     pub fn clock_stepped_back(&mut self, now: Time) {
         for m in &mut self.machines {
             m.switched_at = m.switched_at.min(now);
+            m.measured_at = m.measured_at.min(now);
+            m.told_at = m.told_at.min(now);
             m.lost_until = m.lost_until.min(now + COOL_OFF_MAX);
         }
         for t in &mut self.tallies {
@@ -236,6 +242,7 @@ impl Roster {
         self.change(report.machine, |m| {
             m.link = report.link;
             m.watts = report.watts.or(m.watts);
+            m.measured_at = report.measured_at.unwrap_or(m.measured_at);
             if report.generation < m.generation {
                 // The report is of an older target than the one now under way: only its watts
                 // and its link are news.
@@ -270,7 +277,9 @@ impl Roster {
         Some(Before { phase, generation, watts })
     }
 
-    /// Counts again on machines that have cooled off and answer, at the level they show.
+    /// Counts again on machines that have cooled off and answer, at the level they show. What was
+    /// not measured since it was last told may not have obeyed: it counts at the higher of what it
+    /// was told and what it showed before, and at its top where it never showed anything.
     pub fn cool(&mut self, now: Time) {
         while self.cooling.first().is_some_and(|(t, _)| *t <= now) {
             let (_, id) = self.cooling.pop_first().expect("the set was just seen not empty");
@@ -283,10 +292,14 @@ impl Roster {
                 continue;
             }
             let nominal = &self.nominal[usize::from(machine.cohort)];
-            let seen = machine.watts.map(|w| nearest(nominal, w));
+            let level = match machine.watts.map(|w| nearest(nominal, w)) {
+                Some(seen) if machine.measured_at > machine.told_at => seen,
+                Some(seen) => seen.max(machine.level),
+                None => top(nominal),
+            };
             self.change(id, |m| {
                 m.phase = TargetPhase::Confirmed;
-                m.level = seen.unwrap_or(m.level);
+                m.level = level;
             });
         }
     }
@@ -314,6 +327,7 @@ impl Roster {
                     m.switched_at = now;
                 }
                 m.level = c.level;
+                m.told_at = now;
                 m.generation = generation;
                 m.phase = TargetPhase::Pending;
             });
@@ -432,6 +446,8 @@ impl Machine {
             excluded,
             generation: 0,
             watts: None,
+            measured_at: Time::MIN,
+            told_at: Time::MIN,
             switched_at: Time::MIN,
             starts: 0,
             start_day: i32::MIN,
@@ -498,10 +514,19 @@ fn nearest(nominal: &[Power], watts: Power) -> Level {
     Level(u8::try_from(best).expect("a curve has at most LEVELS_MAX levels"))
 }
 
+fn top(nominal: &[Power]) -> Level {
+    let last = nominal.len().saturating_sub(1);
+    Level(u8::try_from(last).expect("a curve has at most LEVELS_MAX levels"))
+}
+
+/// The level a machine that was told nothing is taken to be at, where its report shows one.
+/// Unknown is not off: who answers, tells no watts and does not say that it sleeps may draw all
+/// that its kind can.
 fn infer(nominal: &[Power], report: &MachineReport) -> Option<Level> {
     match (report.declared, report.watts) {
         (_, Some(w)) => Some(nearest(nominal, w)),
         (Some(Declared::Asleep), None) => Some(Level::SLEEP),
+        (_, None) if report.link == Link::Fresh => Some(top(nominal)),
         _ => None,
     }
 }

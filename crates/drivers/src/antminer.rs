@@ -137,11 +137,15 @@ impl Talk for Read {
     }
 
     fn hear(&mut self, _: Time, reply: &[u8]) -> Turn {
+        let mut whole = false;
         let body = match self.by_web {
             false => cgminer::read_value(reply).map_err(|e| e.to_string()),
             true => match self.web.hear(reply) {
                 Heard::Again => return Turn::Say,
-                Heard::Body(body) => cgminer::read_value(&body).map_err(|e| e.to_string()),
+                Heard::Body(body) => {
+                    whole = command::document(&body).is_ok();
+                    cgminer::read_value(&body).map_err(|e| e.to_string())
+                }
                 Heard::Refused(why) => Err(why),
             },
         };
@@ -154,7 +158,7 @@ impl Talk for Read {
             Want::Identify => Turn::Read(identity(&body)),
             Want::Mode | Want::Do(_) => {
                 let works = mode(&body).is_some_and(is_work);
-                if has_pools(&body) && (works || self.golden.is_none()) {
+                if whole && has_pools(&body) && (works || self.golden.is_none()) {
                     self.golden = Some(Golden::new(&body));
                 }
                 match mode(&body) {

@@ -191,6 +191,12 @@ pub trait Talk: Send + Debug {
         false
     }
 
+    /// Whether what is to be said next gives back what the command took from the machine by
+    /// mistake. It is said however late it is, and before any newer target.
+    fn restores(&self) -> bool {
+        false
+    }
+
     /// Changes what is asked, as long as nothing of it was said.
     fn redirect(&mut self, goal: Goal) {
         let _ = goal;

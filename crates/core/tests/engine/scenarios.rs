@@ -2,11 +2,14 @@
 
 use crate::harness::World;
 use headgate_core::event::{Act, AutomationMode};
-use headgate_core::fleet::TargetPhase;
+use headgate_core::fleet::{Declared, Level, Link, MachineId, MachineReport, TargetPhase};
+use headgate_core::limits::COOL_OFF;
+use headgate_core::plan::Change;
 use headgate_core::reason::Rung;
+use headgate_core::roster::Roster;
 use headgate_core::site::{PolicyRule, Ramp};
 use headgate_core::testing::site;
-use headgate_core::time::Span;
+use headgate_core::time::{Span, Time};
 use headgate_core::units::{Power, Price};
 
 #[test]
@@ -211,4 +214,48 @@ fn a_liar_that_has_cooled_off_pays_for_no_raise() {
         assert!(w.import() <= Power(150_000), "{} at {}", w.import(), w.now);
     }
     assert!(w.import() > Power(140_000), "{}", w.import());
+}
+
+#[test]
+fn unknown_is_not_off() {
+    let site = site(1);
+    let top = site.cohorts[0].curve.top();
+    let mut roster = Roster::new(&site, &Roster::default(), &|_| None);
+    let now = Time::from_seconds(1_724_198_400);
+    let silent = MachineReport {
+        machine: MachineId(0),
+        generation: 0,
+        phase: TargetPhase::Pending,
+        link: Link::Fresh,
+        answer: None,
+        declared: None,
+        watts: None,
+        measured_at: None,
+    };
+    let level = |r: &Roster| r.machines()[0].level;
+    for (declared, expected) in
+        [(Some(Declared::Asleep), Level::SLEEP), (None, top), (Some(Declared::Awake), top)]
+    {
+        roster.report(now, &MachineReport { declared, ..silent });
+        assert_eq!(level(&roster), expected, "{declared:?}");
+    }
+    // Told to sleep and never measured, it still counts as awake once it has cooled off.
+    let fails = |roster: &mut Roster, generation, at, watts: Option<(Power, Time)>| {
+        let change = Change { machine: MachineId(0), level: Level::SLEEP };
+        roster.tell(at, generation, &[change]);
+        let phase = TargetPhase::Unavailable;
+        let (watts, measured_at) = watts.unzip();
+        roster.report(at, &MachineReport { generation, phase, watts, measured_at, ..silent });
+        assert_eq!(roster.tallies()[0].lost, 1);
+        roster.cool(at + Span(16 * COOL_OFF.0));
+        assert_eq!(roster.tallies(), roster.recounted());
+        roster.tallies()[0].awake()
+    };
+    assert_eq!(fails(&mut roster, 1, now, None), 1);
+    let (full, none) = (roster.nominal(0, top), roster.nominal(0, Level::SLEEP));
+    let later = now + Span::hours(2);
+    assert_eq!(fails(&mut roster, 2, later, Some((full, now))), 1, "measured before");
+    let last = later + Span::hours(2);
+    let proof = Some((none, last + Span::seconds(1)));
+    assert_eq!(fails(&mut roster, 3, last, proof), 0, "measured since");
 }

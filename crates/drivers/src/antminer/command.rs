@@ -57,6 +57,15 @@ pub(super) struct Command {
     misses: u8,
 }
 
+/// Reads a document that will be written. A reply that is mended before it is read may lack what
+/// was cut off, and writing it would take that from the machine: it is JSON as a whole or nothing.
+pub(super) fn document(body: &[u8]) -> Result<Value, String> {
+    let whole = serde_json::from_slice(body);
+    // Where it fails is said, and never what it says: there are passwords in it.
+    let place = |e: serde_json::Error| format!("line {}, column {}", e.line(), e.column());
+    whole.map_err(|e| format!("its configuration is not whole: it is no JSON at {}", place(e)))
+}
+
 /// A configuration with pools in it; their names and passwords are not shown.
 struct Config(Value);
 
@@ -100,6 +109,9 @@ impl Command {
             return Turn::Refused(format!("{why}{kept}"));
         }
         let mode = mode(&config);
+        if mode.is_none() {
+            return Turn::Refused("its configuration names no mode".into());
+        }
         // Writing restarts the work: what works already, at whatever power, is left alone.
         if !self.sleep && mode.is_some_and(is_work) {
             self.golden = Some(Golden::new(&config));
@@ -125,8 +137,11 @@ impl Command {
             self.step = Step::Restore;
             return Turn::Say;
         }
-        if mode(&config) == Some(self.target) {
-            return Turn::Accepted;
+        match mode(&config) {
+            // Such a document is not written again.
+            None => return self.missed(),
+            Some(mode) if mode == self.target => return Turn::Accepted,
+            Some(_) => {}
         }
         if wrote != Wrote::Both {
             return Turn::Refused("it was written twice and its mode is as it was".into());
@@ -193,17 +208,19 @@ impl Talk for Command {
         if self.is_write() {
             return self.written(&body);
         }
-        match (cgminer::read_value(&body), self.step) {
+        match (document(&body), self.step) {
             (Ok(config), Step::Back(wrote)) => self.read_back(config, wrote),
             (Ok(config), _) => self.read(config),
             (Err(_), Step::Back(_)) => self.missed(),
-            (Err(e), _) => Turn::Refused(e.to_string()),
+            (Err(why), _) => Turn::Refused(why),
         }
     }
 
     fn lost(&mut self, _: Time, failure: Failure) -> Turn {
         match self.step {
             Step::Read => Turn::Lost(failure),
+            // The server may not be there yet again after the write that lost the pools.
+            Step::Restore if failure == Failure::Connect => self.missed(),
             Step::Back(_) => self.missed(),
             // It was never there to be written to; what was read may be old by the next try.
             _ if failure == Failure::Connect => {
@@ -220,6 +237,10 @@ impl Talk for Command {
 
     fn speaks(&self) -> bool {
         self.is_write()
+    }
+
+    fn restores(&self) -> bool {
+        self.step == Step::Restore
     }
 
     fn redirect(&mut self, goal: Goal) {

@@ -37,6 +37,8 @@ struct Played {
     busy_after_write: u8,
     /// What the cgminer port answers.
     stats: Option<Value>,
+    /// Bytes of the configuration after which a stream without a length ends.
+    cut: Option<usize>,
 }
 
 fn played(habit: Habit) -> Played {
@@ -55,6 +57,7 @@ fn played(habit: Habit) -> Played {
         busy: 0,
         busy_after_write: 0,
         stats: Some(stats),
+        cut: None,
     }
 }
 
@@ -86,7 +89,12 @@ impl Played {
                 self.busy -= 1;
                 Ok(http("500 Internal Server Error", "", ""))
             }
-            ("GET", CONFIG) => Ok(http("200 OK", "", &self.config.to_string())),
+            ("GET", CONFIG) => {
+                let text = self.config.to_string();
+                let Some(cut) = self.cut else { return Ok(http("200 OK", "", &text)) };
+                let text = &text[..cut.min(text.len())];
+                Ok(format!("HTTP/1.1 200 OK\r\n\r\n{text}").into_bytes())
+            }
             ("GET", STATS) => Ok(http("200 OK", "", r#"{"STATUS":{},"STATS":[{"rate_5s":0}]}"#)),
             ("GET", SYSTEM) => Ok(http(
                 "200 OK",
@@ -283,6 +291,12 @@ fn nothing_is_written_that_was_not_read_with_pools_in_it() {
     check(|m| m.config["pools"] = json!([{"url": " ", "user": "", "pass": ""}]));
     check(|m| m.config = json!([]));
     insta::assert_snapshot!(
+        check(|m| {
+            m.config.as_object_mut().unwrap().remove(READ_KEY);
+        }),
+        @r#"Refused("its configuration names no mode")"#
+    );
+    insta::assert_snapshot!(
         check(|m| m.busy = 1),
         @r#"Refused("failed to be answered: the web server says 500 \"Internal Server Error\"")"#
     );
@@ -293,6 +307,22 @@ fn nothing_is_written_that_was_not_read_with_pools_in_it() {
     let mut dead = family("hunter1").begin(Want::Do(Goal::Sleep), None);
     let text = play(&mut *dead, &mut BEGIN.clone(), shown, |_, _| Err(Failure::Connect));
     assert!(text.ends_with("Lost(Connect)"), "host down is never stopped: {text}");
+}
+
+#[test]
+fn a_configuration_that_was_cut_off_is_never_written_nor_kept() {
+    let length = played(Habit::Write).config.to_string().len();
+    for cut in 0..length {
+        let mut machine = Played { cut: Some(cut), ..played(Habit::Write) };
+        let text = sleep(&mut machine);
+        assert!(machine.writes.is_empty() && text.contains("is not whole"), "{cut}: {text}");
+        let (_, keep) = run(&mut machine, Want::Mode, None);
+        let Some(Keep::Antminer(kept)) = &keep else { panic!("{keep:?}") };
+        assert!(kept.golden().is_none(), "{cut}");
+    }
+    // Without a length, and whole.
+    let mut machine = Played { cut: Some(usize::MAX), ..played(Habit::Write) };
+    assert!(sleep(&mut machine).ends_with("Accepted") && machine.writes.len() == 1);
 }
 
 #[test]

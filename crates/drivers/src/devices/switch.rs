@@ -14,8 +14,11 @@ use tokio_modbus::{Request, Response};
 
 /// Tells that may wait for one switch; the last is what counts.
 pub const TELLS_MAX: usize = 8;
-/// Times a switch is told before it is left to a person, and read back after each.
-const TELLS: u32 = 3;
+/// Times a switch is told to open before it is left to a person, and read back after each.
+const OPENS: u32 = 3;
+/// Times it is told to close: what did not stay closed may have tripped, and closing it again is
+/// a person's to decide.
+const CLOSES: u32 = 1;
 /// Times it is read back after it was told, and the pause before each: breakers take a moment.
 const LOOKS: u32 = 5;
 const LOOK_AFTER: Duration = Duration::from_millis(200);
@@ -163,13 +166,24 @@ impl Switch {
         Ok(value.and_then(|v| if v == on { Some(true) } else { (v == off).then_some(false) }))
     }
 
-    /// Tells it and reads it back until it has done it, some times over.
+    /// Tells it and reads it back until it has done it; to open some times over, to close once.
     ///
     /// # Errors
     /// [`DeviceFault::Forbidden`] before anything is sent; else why it does not tell.
     pub async fn tell(&mut self, closed: bool) -> Result<Option<bool>, DeviceFault> {
+        self.tell_newest(closed, || None).await
+    }
+
+    /// Tells it as [`Self::tell`], and turns to a newer tell as soon as there is one.
+    async fn tell_newest(
+        &mut self,
+        mut closed: bool,
+        mut newer: impl FnMut() -> Option<bool>,
+    ) -> Result<Option<bool>, DeviceFault> {
         let mut found = Ok(None);
-        for _ in 0..TELLS {
+        let mut told = 0;
+        'telling: while told < if closed { CLOSES } else { OPENS } {
+            told += 1;
             if let Err(fault) = self.write(closed).await {
                 let forbidden = matches!(fault, DeviceFault::Forbidden(_));
                 found = Err(fault);
@@ -179,6 +193,10 @@ impl Switch {
             }
             for _ in 0..LOOKS {
                 tokio::time::sleep(LOOK_AFTER).await;
+                if let Some(newest) = newer().filter(|newest| *newest != closed) {
+                    (closed, told) = (newest, 0);
+                    continue 'telling;
+                }
                 found = self.read().await;
                 if matches!(found, Ok(Some(now)) if now == closed) {
                     return found;
@@ -215,10 +233,9 @@ impl Switch {
                 biased;
                 told = tells.recv() => {
                     let Some(mut told) = told else { return };
-                    while let Ok(newer) = tells.try_recv() {
-                        told = newer;
-                    }
-                    self.tell(told).await
+                    let mut newest = || std::iter::from_fn(|| tells.try_recv().ok()).last();
+                    told = newest().unwrap_or(told);
+                    self.tell_newest(told, newest).await
                 }
                 _ = pace.tick() => self.read().await,
             };

@@ -66,6 +66,10 @@ impl FleetDriver {
         let machine = &mut self.machines[m as usize];
         let on_wire =
             machine.wire.is_some_and(|w| matches!(w.kind, Kind::Command | Kind::GiveBack));
+        // The newer target is looked at when what was taken is given back.
+        if machine.command.as_ref().is_some_and(|c| c.talk.restores()) {
+            return;
+        }
         match machine.stage() {
             Some(Stage::Proving) => self.supersede(m),
             // Its reply is on the way: the newer target is looked at when it has come.
@@ -211,10 +215,11 @@ impl FleetDriver {
         if now >= command.valid_until && !command.counted {
             return self.abort(m);
         }
-        if now >= command.valid_until && command.tries > 0 {
+        let late = now >= command.valid_until && !command.talk.restores();
+        if late && command.tries > 0 {
             return self.answered(m, Ending::Answer(Answer::TimedOut));
         }
-        if now >= command.valid_until && command.verified && command.talk.speaks() {
+        if late && command.verified && command.talk.speaks() {
             // Looking what became of it is always right; telling it again has come too late.
             return self.answered(m, Ending::Unconfirmed);
         }
@@ -288,6 +293,12 @@ impl FleetDriver {
         let machine = &self.machines[m as usize];
         let waits = machine.want.is_some();
         let counted = machine.command.as_ref().is_some_and(|c| c.counted);
+        let restores = machine.command.as_ref().is_some_and(|c| c.talk.restores());
+        match turn {
+            Turn::Say if restores => return self.say(m, out),
+            Turn::Verify(pause) if restores => return self.pause(m, Stage::Verifying, pause),
+            _ => {}
+        }
         if waits && counted {
             return self.overtaken(m, &turn);
         }
@@ -537,6 +548,8 @@ impl FleetDriver {
         self.leave_stage(&command);
         self.counts.open -= u64::from(!open);
         self.set_phase(m, phase);
+        // Watts that stood still are no news, but that they were read since the command is.
+        self.mark(m);
         self.set_due(m, None);
     }
 

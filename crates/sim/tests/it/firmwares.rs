@@ -412,22 +412,23 @@ fn avalons_sleep_and_wake() {
 
 #[test]
 fn stock_antminers_sleep_and_wake() {
-    // One in eight tells no power: it is told like the others, and is never proven.
+    // One in eight tells no power: it counts as awake until it is told to sleep, and nothing
+    // it is told is ever proven.
     // Another writes twice, and the restart between is not taken for sleep.
     let spec = |faults| farm(Firmware::Antminer, "s19jpro", faults, Span::seconds(60));
     insta::assert_snapshot!(live(&spec(FaultShares::default()), 20), @"
-    full: 100 %, 35 Confirmed, 5 Unavailable
+    full: 100 %, 5 Pending, 35 Confirmed
     asleep: 0 %, 35 Confirmed, 5 Unavailable
     back: 100 %, 35 Confirmed, 5 Unavailable
     trimmed: 100 %, 35 Confirmed, 5 Unavailable
-    85 commands: 85 acked, 0 refused, 0 timed out, 0 unconfirmed; 70 confirmed
+    80 commands: 80 acked, 0 refused, 0 timed out, 0 unconfirmed; 70 confirmed
     ");
     insta::assert_snapshot!(live(&spec(faults()), 20), @"
-    full: 100 %, 35 Confirmed, 5 Unavailable
+    full: 100 %, 5 Pending, 35 Confirmed
     asleep: 10 %, 32 Confirmed, 2 Drifted, 6 Unavailable
     back: 100 %, 34 Confirmed, 6 Unavailable
     trimmed: 100 %, 34 Confirmed, 6 Unavailable
-    85 commands: 81 acked, 0 refused, 4 timed out, 0 unconfirmed; 66 confirmed
+    80 commands: 76 acked, 0 refused, 4 timed out, 0 unconfirmed; 66 confirmed
     ");
 }
 

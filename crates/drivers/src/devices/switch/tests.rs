@@ -83,6 +83,22 @@ async fn what_says_yes_and_does_nothing_is_told_again_and_then_given_up() {
 }
 
 #[tokio::test]
+async fn what_does_not_close_is_not_closed_again() {
+    let (plan, trips) = breaker(Breaker { closed: 1, deaf: 99, ..Breaker::default() }).await;
+    assert_eq!(switch(&plan).tell(true).await.unwrap(), Some(false));
+    assert_eq!(trips.lock().unwrap().writes, [[5, 0, 5, 0xff, 0]]);
+}
+
+#[tokio::test]
+async fn a_newer_tell_is_not_kept_waiting_by_an_older() {
+    let (plan, deaf) = breaker(Breaker { closed: 2, deaf: 1, ..Breaker::default() }).await;
+    let mut newer = [None, Some(true), None].into_iter();
+    let found = switch(&plan).tell_newest(false, || newer.next().flatten()).await;
+    assert_eq!(found.unwrap(), Some(true));
+    assert_eq!(deaf.lock().unwrap().writes, [[5, 0, 5, 0, 0], [5, 0, 5, 0xff, 0]]);
+}
+
+#[tokio::test]
 async fn only_what_is_on_the_list_is_written() {
     let (plan, breaker) = breaker(Breaker { closed: 2, ..Breaker::default() }).await;
     let watched = SwitchPlan { allowed: false, ..plan.clone() };

@@ -349,3 +349,64 @@ proptest! {
         }
     }
 }
+
+/// A stock Antminer that loses its pools with the first write, and cannot be reached for the
+/// second as often as said; told to sleep for a lease, and to work after so many seconds.
+fn pools_are_back(lease: Span, work_after: Option<Span>, unreached: u32) {
+    let pools = serde_json::json!([{"url": "stratum+tcp://pool.example:3333"}]);
+    let config = RefCell::new(serde_json::json!({"pools": pools, "bitmain-work-mode": "0"}));
+    let (writes, misses) = (Cell::new(0), Cell::new(unreached));
+    let machine = |_: Time, request: &Request| {
+        let text = String::from_utf8_lossy(&request.bytes);
+        let reply = |body: &str| {
+            let length = body.len();
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+        };
+        let (soon, late) = (Span::seconds(1), Span::seconds(9));
+        if request.port == Port::Aux {
+            return (Ok(br#"{"STATS":[{"power":2794}]}"#.to_vec()), soon);
+        }
+        if text.starts_with("GET ") {
+            return (Ok(reply(&config.borrow().to_string())), soon);
+        }
+        if writes.get() > 0 && misses.get() > 0 {
+            misses.set(misses.get() - 1);
+            return (Err(Failure::Connect), soon);
+        }
+        let (_, body) = text.split_once("\r\n\r\n").unwrap();
+        let mut written: serde_json::Value = serde_json::from_str(body).unwrap();
+        written["bitmain-work-mode"] = written["miner-mode"].take();
+        writes.set(writes.get() + 1);
+        if writes.get() == 1 {
+            written["pools"] = serde_json::json!([]);
+        }
+        *config.borrow_mut() = written;
+        (Ok(reply(r#"{"code":"M000"}"#)), if writes.get() == 1 { late } else { soon })
+    };
+    let mut bench = Bench::new("antminer", 1, Box::new(machine));
+    bench.tell_for(Level::SLEEP, lease);
+    if let Some(after) = work_after {
+        bench.run_for(after);
+        bench.tell(DEFAULT);
+    }
+    bench.run_for(Span::minutes(4));
+    drop(bench);
+    let case = format!("{lease:?} {work_after:?} {unreached}: {}", config.borrow());
+    assert_eq!(config.borrow()["pools"], pools, "{case}");
+    let mode = if work_after.is_some() { 0 } else { 1 };
+    assert_eq!(config.borrow()["bitmain-work-mode"], mode, "{case}");
+}
+
+#[test]
+fn pools_are_written_back_past_the_lease_and_before_a_newer_plan() {
+    let (short, long) = (Span::seconds(10), Span::minutes(5));
+    pools_are_back(long, None, 0);
+    pools_are_back(short, None, 0);
+    pools_are_back(short, None, 2);
+    for unreached in [0, 2] {
+        // 1 s to read, 5 s for the write, 15 s of patience, 1 s to read it back.
+        for tenths in [213, 217, 221, 225, 300] {
+            pools_are_back(long, Some(Span::millis(100 * tenths)), unreached);
+        }
+    }
+}
