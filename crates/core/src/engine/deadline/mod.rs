@@ -162,7 +162,7 @@ impl Engine {
             failure_ppm: self.learned.iter().map(Learned::failure_ppm).collect(),
             told: vec![None; site.machines.len()],
             waves: Vec::new(),
-            opened: Vec::new(),
+            opened: self.opened_before(),
             look: None,
             looked: Time::MIN,
             allowed: Power::ZERO,
@@ -178,7 +178,6 @@ impl Engine {
         if !o.reported {
             step.report = Some(self.report_of(&o, now));
         }
-        step.switches = self.close_switches(now, &o);
         self.set_alarm(Alarm::DeadlineMissed, false, String::new, step);
     }
 
