@@ -294,6 +294,29 @@ fn a_switch_is_left_open_while_what_is_behind_it_does_not_fit() {
 }
 
 #[test]
+fn one_gap_does_not_open_one_switch_after_another_within_a_moment() {
+    let mut w = switched();
+    // A ramp leaves nearly all machines untold, so that every event is a look of its own.
+    w.site.limits.ramp_down = Some(Ramp { power: Power(3_000), per: Span::seconds(5) });
+    let site = Box::new(w.site.clone());
+    w.feed(Event::Configured(site));
+    (0..3).for_each(|i| stands(&mut w, i, true));
+    (0..8).for_each(|i| w.liars[i] = true);
+    w.telemetry();
+    let shed = w.import() - Power(4_000);
+    w.operator(Act::Curtail { shed, by: w.now + Span::seconds(30) });
+    let mut opened = Vec::new();
+    for _ in 0..150 {
+        read_meter(&mut w);
+        w.telemetry();
+        w.now += Span::millis(200);
+        let step = w.feed(Event::Tick);
+        opened.extend(step.switches);
+    }
+    assert_eq!(opened.len(), 1, "{opened:?}");
+}
+
+#[test]
 fn a_switch_that_was_open_before_is_neither_opened_nor_closed() {
     let mut w = switched();
     stands(&mut w, 0, false);

@@ -64,13 +64,18 @@ impl Engine {
         } else {
             import - goal - unproven.falls + unproven.rises
         };
+        let gap = gap - self.switching(&o, now);
         let spare = if due { Power::ZERO } else { o.asked.scaled(SPARE_PPM) };
         let acts = above && (shedding || due) && gap > spare;
         let planned = self.roster.planned();
+        let scheduled = now >= o.scheduled;
         if due {
             o.looked = now;
             let pause = if above { self.pause() } else { HELD_EVERY };
             o.look = Some(if shedding { o.next_look(now, pause) } else { now + pause });
+            if scheduled {
+                o.scheduled = o.look.unwrap_or(now);
+            }
             // What is held may be filled up by what both the meter and the plan have room for,
             // with something to spare: a meter is not exact.
             let spare = o.asked.scaled(SPARE_PPM);
@@ -80,7 +85,7 @@ impl Engine {
         }
         let allowed = if above { planned } else { o.allowed.max(planned) };
         let (by, failure_ppm) = (o.by, o.failure_ppm.clone());
-        let last = shedding && due && now >= o.last_look();
+        let last = shedding && due && scheduled && now >= o.last_look();
         self.obligation = Some(o);
         let picks = if acts { self.select(site, now, (by, gap), &failure_ppm) } else { Vec::new() };
         let falls: Power = picks.iter().map(|p| p.planned).sum();

@@ -77,6 +77,8 @@ pub struct Obligation {
     opened: Vec<SwitchId>,
     /// When the next wave is looked at; at once when none was yet.
     look: Option<Time>,
+    /// When the next wave is looked at that nothing brought forward: switches wait for it.
+    scheduled: Time,
     /// When the last one was.
     looked: Time,
     /// What the machines may be told to draw while import is held down.
@@ -164,6 +166,7 @@ impl Engine {
             waves: Vec::new(),
             opened: self.opened_before(),
             look: None,
+            scheduled: Time::MIN,
             looked: Time::MIN,
             allowed: Power::ZERO,
             under: (0, None),
@@ -206,7 +209,7 @@ impl Engine {
     /// Forgets who was told: machines are read back, or are others now.
     pub(super) fn obligation_restarts(&mut self, machines: usize, forget: bool) {
         let Some(o) = &mut self.obligation else { return };
-        o.look = None;
+        (o.look, o.scheduled) = (None, Time::MIN);
         (o.under, o.over, o.read_at) = ((0, None), 0, None);
         if forget {
             o.told = vec![None; machines];

@@ -127,6 +127,17 @@ impl Engine {
         changes
     }
 
+    /// What switches that were told to open a moment ago still take away: a meter has not shown
+    /// it yet.
+    pub(super) fn switching(&self, o: &Obligation, now: Time) -> Power {
+        let told = |s: &SwitchState| {
+            s.told.is_some_and(|(closed, at)| !closed && now.since(at) <= SWITCH_WAIT)
+        };
+        let specs = self.hands.switches.iter().enumerate();
+        let told = specs.filter(|(i, _)| self.switches.get(*i).is_some_and(told));
+        told.map(|(i, spec)| self.behind(i, spec, o).gone).sum()
+    }
+
     /// Switches that were opened for an obligation before, and are to be closed with the next.
     pub(super) fn opened_before(&self) -> Vec<SwitchId> {
         let opened = self.switches.iter().enumerate().filter(|(_, s)| s.opened);
