@@ -294,26 +294,28 @@ fn a_switch_is_left_open_while_what_is_behind_it_does_not_fit() {
 }
 
 #[test]
-fn one_gap_does_not_open_one_switch_after_another_within_a_moment() {
+fn another_configuration_keeps_the_obligation_and_what_it_opened() {
     let mut w = switched();
-    // A ramp leaves nearly all machines untold, so that every event is a look of its own.
-    w.site.limits.ramp_down = Some(Ramp { power: Power(3_000), per: Span::seconds(5) });
+    (0..4).for_each(|i| w.liars[i] = true);
+    assert_eq!(all_down(&mut w)[0].1, told(0, false));
+    let opened = w.engine.curtailment().unwrap().opened.len();
+    // One more cohort, and one more switch before the others.
+    let mut switches = w.engine.hands().switches.clone();
+    switches.insert(0, SwitchSpec { name: "z".into(), feeds: Vec::new(), allowed: true });
+    w.feed(Event::Hands(Hands { switches, ..Hands::default() }));
+    let mut more = w.site.cohorts[0].clone();
+    more.name = "more".into();
+    w.site.cohorts.push(more);
+    w.site.machines[39].cohort = CohortId(1);
     let site = Box::new(w.site.clone());
     w.feed(Event::Configured(site));
-    (0..3).for_each(|i| stands(&mut w, i, true));
-    (0..8).for_each(|i| w.liars[i] = true);
     w.telemetry();
-    let shed = w.import() - Power(4_000);
-    w.operator(Act::Curtail { shed, by: w.now + Span::seconds(30) });
-    let mut opened = Vec::new();
-    for _ in 0..150 {
-        read_meter(&mut w);
-        w.telemetry();
-        w.now += Span::millis(200);
-        let step = w.feed(Event::Tick);
-        opened.extend(step.switches);
-    }
-    assert_eq!(opened.len(), 1, "{opened:?}");
+    let after = w.engine.curtailment().unwrap().opened;
+    assert_eq!((after[0], after.len()), (SwitchId(1), opened));
+    w.now += Span::seconds(1);
+    read_meter(&mut w);
+    w.telemetry();
+    w.feed(Event::Tick);
 }
 
 #[test]

@@ -126,7 +126,8 @@ impl Engine {
             if !m.counted_on() || !select::proves(site, cohort) {
                 continue;
             }
-            let told = o.told[i].as_ref().filter(|t| t.generation == m.generation);
+            let told = o.told.get(i).and_then(Option::as_ref);
+            let told = told.filter(|t| t.generation == m.generation);
             if m.phase == TargetPhase::Confirmed {
                 // Proven by its own watts no sooner than the meter was read: that still has it.
                 let Some(t) = told else { continue };
@@ -221,7 +222,7 @@ impl Engine {
 /// Share of commands to one machine that fail.
 pub(super) fn failure_of(by_cohort: &[i64], m: &Machine) -> i64 {
     let own = if m.failures > 0 { FAILED_BEFORE_PPM } else { 0 };
-    by_cohort[usize::from(m.cohort)].max(own)
+    by_cohort.get(usize::from(m.cohort)).map_or(own, |ppm| own.max(*ppm))
 }
 
 impl Call {

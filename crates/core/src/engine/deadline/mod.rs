@@ -216,6 +216,14 @@ impl Engine {
         }
     }
 
+    /// Goes by what is known of failures now: cohorts are others than when it was asked.
+    pub(super) fn obligation_relearns(&mut self) {
+        let failure_ppm = self.learned.iter().map(Learned::failure_ppm).collect();
+        if let Some(o) = &mut self.obligation {
+            o.failure_ppm = failure_ppm;
+        }
+    }
+
     /// Notes what a machine shows of what it was told.
     pub(super) fn note_told(&mut self, now: Time, report: &MachineReport) {
         let Some(o) = &mut self.obligation else { return };

@@ -53,9 +53,22 @@ impl Engine {
     pub(in crate::engine) fn configure_hands(&mut self) {
         let hands: Hands = std::mem::take(&mut self.hands_next);
         if hands.switches != self.hands.switches {
-            self.switches = vec![SwitchState::default(); hands.switches.len()];
+            self.keep_switches(&hands);
         }
         self.hands = hands;
+    }
+
+    /// Takes over by name what is known of switches, and which of them an obligation opened: what
+    /// is open stays open whatever a file says.
+    fn keep_switches(&mut self, next: &Hands) {
+        let old = &self.hands.switches;
+        let place = |name: &str| old.iter().position(|s| s.name == name);
+        let state = |s: &SwitchSpec| place(&s.name).and_then(|i| self.switches.get(i).copied());
+        self.switches = next.switches.iter().map(|s| state(s).unwrap_or_default()).collect();
+        let opened = self.opened_before();
+        if let Some(o) = &mut self.obligation {
+            o.opened = opened;
+        }
     }
 
     /// Takes in how a switch stands; `None` when it could not be read.
