@@ -390,6 +390,45 @@ fn without_its_meter_nothing_is_proven_and_power_comes_down_all_the_same() {
 }
 
 #[test]
+fn a_meter_that_was_stale_when_it_was_asked_leaves_nothing_proven() {
+    let mut w = metered(100);
+    let by = w.now + Span::seconds(30);
+    w.operator(Act::Curtail { shed: Power(100_000), by });
+    for _ in 0..45 {
+        w.telemetry();
+        w.now += Span::seconds(1);
+        w.feed(Event::Tick);
+    }
+    assert!(w.engine.curtailment().unwrap().proven_at.is_none());
+    read_meter(&mut w);
+    w.now += Span::seconds(1);
+    read_meter(&mut w);
+    assert!(w.engine.curtailment().unwrap().proven_at.is_some());
+}
+
+#[test]
+fn a_ramp_is_kept_after_any_number_of_waves() {
+    let mut w = metered(300);
+    let mut s = w.site.clone();
+    s.limits.step = Some(Ramp { power: Power(6_500), per: Span::seconds(20) });
+    w = at_full_power(s);
+    let shed = w.import() - Power(20_000);
+    w.operator(Act::Curtail { shed, by: w.now + Span::minutes(60) });
+    let mut seen = vec![w.import()];
+    for _ in 0..60 * 30 {
+        w.price_again();
+        read_meter(&mut w);
+        w.telemetry();
+        w.now += Span::seconds(1);
+        w.feed(Event::Tick);
+        seen.push(w.import());
+        let then = seen[seen.len().saturating_sub(20)];
+        assert!(then - w.import() <= Power(6_700), "{then} to {}", w.import());
+    }
+    assert_eq!(w.engine.curtailment().unwrap().waves.len(), 64);
+}
+
+#[test]
 fn what_comes_back_starts_so_many_machines_at_a_time() {
     let mut w = metered(100);
     let inrush = Some(Ramp { power: Power(9_000), per: Span::seconds(2) });

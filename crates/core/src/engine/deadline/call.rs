@@ -173,10 +173,10 @@ impl Engine {
     fn ramps_leave(&self, site: &Site, now: Time) -> Power {
         let step = |r: Ramp| Ramp { power: r.within(CONTROL_STEP), per: CONTROL_STEP };
         let ramps = [site.limits.ramp_down.map(step), site.limits.step];
-        let waves = self.obligation.as_ref().map_or(&[][..], |o| &o.waves);
         let leaves = |r: Ramp| {
-            let recent = waves.iter().filter(|w| now.since(w.at) < r.per);
-            let told: Power = recent.map(|w| w.power).sum();
+            let told = self.obligation.iter().flat_map(|o| &o.lowered);
+            let recent = told.filter(|(at, _)| now.since(*at) < r.per);
+            let told: Power = recent.map(|(_, power)| *power).sum();
             site.overhead.machines(r.power + site.overhead.fixed) - told
         };
         ramps.into_iter().flatten().map(leaves).min().unwrap_or(Power(i64::MAX))
