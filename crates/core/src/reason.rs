@@ -170,6 +170,8 @@ pub enum Alarm {
     SwitchFailed(u16),
     /// A meter answers, and what it says cannot be.
     MeterImplausible(u16),
+    /// A switch that was opened for a curtailment may not be closed yet.
+    SwitchLeftOpen(u16),
 }
 
 /// An alarm's change of state.

@@ -97,7 +97,11 @@ impl Plant {
 
     /// Tells switches what a step decided: openings at once, closings once they are on disk.
     pub(super) fn tell_switches(&mut self, changes: &[SwitchChange], durable: bool) {
-        self.switches.withheld.extend_from_slice(changes);
+        for change in changes {
+            // The latest word on a switch is the one that counts, whatever still waits.
+            self.switches.withheld.retain(|w| w.switch != change.switch);
+            self.switches.withheld.push(*change);
+        }
         let withheld = std::mem::take(&mut self.switches.withheld);
         for change in withheld {
             if change.closed && !durable {

@@ -101,13 +101,6 @@ impl Plant {
             self.write_outcome(stamped, step, !durable);
         }
         self.note_alarms(step, stamped.at);
-        for change in &step.switches {
-            // What drives switches is to take these up; until then a person must.
-            let hands = &self.engine.hands().switches;
-            let name = hands.get(usize::from(change.switch.0)).map_or("", |s| &s.name);
-            let verb = if change.closed { "closed" } else { "opened" };
-            warn!("switch `{name}` is to be {verb}, and nothing here drives it");
-        }
         if let Some(report) = &step.report {
             self.state.curtailed = Some(report.clone());
         }

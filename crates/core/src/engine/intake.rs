@@ -108,6 +108,9 @@ impl Engine {
             self.learned = Learned::priors(site);
         }
         let same_machines = old_site.as_ref().is_some_and(|o| o.machines == site.machines);
+        if !same_fleet {
+            self.obligation_relearns();
+        }
         self.obligation_restarts(site.machines.len(), !same_machines);
         if old_site.as_ref().is_none_or(|o| o.drivers != site.drivers) {
             self.heard = vec![None; site.drivers.len()];

@@ -185,6 +185,7 @@ impl Engine {
         if self.ready() || (self.site.is_some() && self.stop.is_some()) {
             self.decide(now, seen, &mut step);
         }
+        self.close_again(now, &mut step);
         step.wake = self.next_wake(now, seen.1);
         step
     }

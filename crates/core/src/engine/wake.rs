@@ -164,6 +164,7 @@ impl Engine {
         self.wake_for_units(&mut at);
         self.wake_for_advice(&mut at);
         self.wake_for_obligation(&mut at);
+        self.wake_for_switches(now, &mut at);
         self.wake_for_decision(now, &mut at);
         wake.max(now + WAKE_LEAST)
     }

@@ -233,7 +233,99 @@ fn switched() -> World {
     w.feed(Event::Hands(Hands { switches, ..Hands::default() }));
     let site = Box::new(w.site.clone());
     w.feed(Event::Configured(site));
+    (0..3).for_each(|i| stands(&mut w, i, true));
     w
+}
+
+fn stands(w: &mut World, switch: u16, closed: bool) {
+    w.feed(Event::Switch { switch: SwitchId(switch), closed: Some(closed) });
+}
+
+fn told(switch: u16, closed: bool) -> SwitchChange {
+    SwitchChange { switch: SwitchId(switch), closed }
+}
+
+/// Wants all power down, and lives on until a while after the deadline; switches do as told.
+fn all_down(w: &mut World) -> Vec<(Span, SwitchChange)> {
+    let (start, shed) = (w.now, w.import() - Power(4_000));
+    w.operator(Act::Curtail { shed, by: w.now + Span::seconds(30) });
+    let mut changes = Vec::new();
+    for _ in 0..45 {
+        w.telemetry();
+        read_meter(w);
+        w.now += Span::seconds(1);
+        let step = w.feed(Event::Tick);
+        changes.extend(step.switches.iter().map(|c| (w.now.since(start), *c)));
+        step.switches.iter().for_each(|c| stands(w, c.switch.0, c.closed));
+    }
+    changes
+}
+
+#[test]
+fn switches_are_closed_one_at_a_time_and_only_where_the_engine_acts() {
+    let mut w = switched();
+    (0..8).for_each(|i| w.liars[i] = true);
+    let opened: Vec<SwitchChange> = all_down(&mut w).into_iter().map(|(_, c)| c).collect();
+    assert_eq!(opened, [told(0, false), told(1, false)]);
+    // Another curtailment does not forget what the first one opened.
+    w.operator(Act::Curtail { shed: Power(1_000), by: w.now + Span::seconds(30) });
+    assert_eq!(w.engine.curtailment().unwrap().opened, [SwitchId(0), SwitchId(1)]);
+    w.operator(Act::Stop);
+    let left_open = Alarm::SwitchLeftOpen(0);
+    assert!(w.operator(Act::Resume).switches.is_empty());
+    assert!(w.engine.alarms().contains(&left_open), "{:?}", w.engine.alarms());
+    // The second one waits until the first is seen to be closed.
+    assert_eq!(w.operator(Act::Release).switches, [told(0, true)]);
+    w.now += Span::seconds(1);
+    assert!(w.feed(Event::Tick).switches.is_empty());
+    let closed = Event::Switch { switch: SwitchId(0), closed: Some(true) };
+    assert_eq!(w.feed(closed).switches, [told(1, true)], "{:?}", w.engine.alarms());
+    assert!(!w.engine.alarms().contains(&left_open), "{:?}", w.engine.alarms());
+}
+
+#[test]
+fn a_switch_is_left_open_while_what_is_behind_it_does_not_fit() {
+    let mut w = switched();
+    (0..4).for_each(|i| w.liars[i] = true);
+    all_down(&mut w);
+    w.operator(Act::Hold { power: Some(Power(4_000)), until: None });
+    assert!(w.operator(Act::Resume).switches.is_empty());
+    assert!(w.engine.alarms().contains(&Alarm::SwitchLeftOpen(0)), "{:?}", w.engine.alarms());
+}
+
+#[test]
+fn another_configuration_keeps_the_obligation_and_what_it_opened() {
+    let mut w = switched();
+    (0..4).for_each(|i| w.liars[i] = true);
+    assert_eq!(all_down(&mut w)[0].1, told(0, false));
+    let opened = w.engine.curtailment().unwrap().opened.len();
+    // One more cohort, and one more switch before the others.
+    let mut switches = w.engine.hands().switches.clone();
+    switches.insert(0, SwitchSpec { name: "z".into(), feeds: Vec::new(), allowed: true });
+    w.feed(Event::Hands(Hands { switches, ..Hands::default() }));
+    let mut more = w.site.cohorts[0].clone();
+    more.name = "more".into();
+    w.site.cohorts.push(more);
+    w.site.machines[39].cohort = CohortId(1);
+    let site = Box::new(w.site.clone());
+    w.feed(Event::Configured(site));
+    w.telemetry();
+    let after = w.engine.curtailment().unwrap().opened;
+    assert_eq!((after[0], after.len()), (SwitchId(1), opened));
+    w.now += Span::seconds(1);
+    read_meter(&mut w);
+    w.telemetry();
+    w.feed(Event::Tick);
+}
+
+#[test]
+fn a_switch_that_was_open_before_is_neither_opened_nor_closed() {
+    let mut w = switched();
+    stands(&mut w, 0, false);
+    w.feed(Event::Switch { switch: SwitchId(1), closed: None });
+    (0..8).for_each(|i| w.liars[i] = true);
+    assert_eq!(all_down(&mut w), []);
+    assert!(w.operator(Act::Resume).switches.is_empty());
 }
 
 #[test]
@@ -252,7 +344,7 @@ fn switches_are_opened_at_two_thirds_where_machines_are_not_enough() {
         let step = w.feed(Event::Tick);
         opened.extend(step.switches.iter().map(|c| (w.now.since(start), *c)));
     }
-    let open = SwitchChange { switch: SwitchId(0), closed: false };
+    let open = told(0, false);
     // Behind the second one everybody obeys, so that it would bring nothing.
     let seen: Vec<SwitchChange> = opened.iter().map(|(_, c)| *c).collect();
     assert_eq!(seen[0], open, "{opened:?}");
@@ -295,6 +387,45 @@ fn without_its_meter_nothing_is_proven_and_power_comes_down_all_the_same() {
     assert!(w.engine.curtailment().unwrap().proven_at.is_none());
     let alarms = w.engine.alarms();
     assert!(alarms.contains(&Alarm::DeadlineMissed) && alarms.contains(&Alarm::MeterLost(0)));
+}
+
+#[test]
+fn a_meter_that_was_stale_when_it_was_asked_leaves_nothing_proven() {
+    let mut w = metered(100);
+    let by = w.now + Span::seconds(30);
+    w.operator(Act::Curtail { shed: Power(100_000), by });
+    for _ in 0..45 {
+        w.telemetry();
+        w.now += Span::seconds(1);
+        w.feed(Event::Tick);
+    }
+    assert!(w.engine.curtailment().unwrap().proven_at.is_none());
+    read_meter(&mut w);
+    w.now += Span::seconds(1);
+    read_meter(&mut w);
+    assert!(w.engine.curtailment().unwrap().proven_at.is_some());
+}
+
+#[test]
+fn a_ramp_is_kept_after_any_number_of_waves() {
+    let mut w = metered(300);
+    let mut s = w.site.clone();
+    s.limits.step = Some(Ramp { power: Power(6_500), per: Span::seconds(20) });
+    w = at_full_power(s);
+    let shed = w.import() - Power(20_000);
+    w.operator(Act::Curtail { shed, by: w.now + Span::minutes(60) });
+    let mut seen = vec![w.import()];
+    for _ in 0..60 * 30 {
+        w.price_again();
+        read_meter(&mut w);
+        w.telemetry();
+        w.now += Span::seconds(1);
+        w.feed(Event::Tick);
+        seen.push(w.import());
+        let then = seen[seen.len().saturating_sub(20)];
+        assert!(then - w.import() <= Power(6_700), "{then} to {}", w.import());
+    }
+    assert_eq!(w.engine.curtailment().unwrap().waves.len(), 64);
 }
 
 #[test]

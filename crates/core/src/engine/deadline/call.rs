@@ -64,13 +64,18 @@ impl Engine {
         } else {
             import - goal - unproven.falls + unproven.rises
         };
+        let gap = gap - self.switching(&o, now);
         let spare = if due { Power::ZERO } else { o.asked.scaled(SPARE_PPM) };
         let acts = above && (shedding || due) && gap > spare;
         let planned = self.roster.planned();
+        let scheduled = now >= o.scheduled;
         if due {
             o.looked = now;
             let pause = if above { self.pause() } else { HELD_EVERY };
             o.look = Some(if shedding { o.next_look(now, pause) } else { now + pause });
+            if scheduled {
+                o.scheduled = o.look.unwrap_or(now);
+            }
             // What is held may be filled up by what both the meter and the plan have room for,
             // with something to spare: a meter is not exact.
             let spare = o.asked.scaled(SPARE_PPM);
@@ -80,7 +85,7 @@ impl Engine {
         }
         let allowed = if above { planned } else { o.allowed.max(planned) };
         let (by, failure_ppm) = (o.by, o.failure_ppm.clone());
-        let last = shedding && due && now >= o.last_look();
+        let last = shedding && due && scheduled && now >= o.last_look();
         self.obligation = Some(o);
         let picks = if acts { self.select(site, now, (by, gap), &failure_ppm) } else { Vec::new() };
         let falls: Power = picks.iter().map(|p| p.planned).sum();
@@ -121,7 +126,8 @@ impl Engine {
             if !m.counted_on() || !select::proves(site, cohort) {
                 continue;
             }
-            let told = o.told[i].as_ref().filter(|t| t.generation == m.generation);
+            let told = o.told.get(i).and_then(Option::as_ref);
+            let told = told.filter(|t| t.generation == m.generation);
             if m.phase == TargetPhase::Confirmed {
                 // Proven by its own watts no sooner than the meter was read: that still has it.
                 let Some(t) = told else { continue };
@@ -167,10 +173,10 @@ impl Engine {
     fn ramps_leave(&self, site: &Site, now: Time) -> Power {
         let step = |r: Ramp| Ramp { power: r.within(CONTROL_STEP), per: CONTROL_STEP };
         let ramps = [site.limits.ramp_down.map(step), site.limits.step];
-        let waves = self.obligation.as_ref().map_or(&[][..], |o| &o.waves);
         let leaves = |r: Ramp| {
-            let recent = waves.iter().filter(|w| now.since(w.at) < r.per);
-            let told: Power = recent.map(|w| w.power).sum();
+            let told = self.obligation.iter().flat_map(|o| &o.lowered);
+            let recent = told.filter(|(at, _)| now.since(*at) < r.per);
+            let told: Power = recent.map(|(_, power)| *power).sum();
             site.overhead.machines(r.power + site.overhead.fixed) - told
         };
         ramps.into_iter().flatten().map(leaves).min().unwrap_or(Power(i64::MAX))
@@ -216,7 +222,7 @@ impl Engine {
 /// Share of commands to one machine that fail.
 pub(super) fn failure_of(by_cohort: &[i64], m: &Machine) -> i64 {
     let own = if m.failures > 0 { FAILED_BEFORE_PPM } else { 0 };
-    by_cohort[usize::from(m.cohort)].max(own)
+    by_cohort.get(usize::from(m.cohort)).map_or(own, |ppm| own.max(*ppm))
 }
 
 impl Call {

@@ -22,7 +22,7 @@ use crate::curtail::{CurtailReport, Told, WAVES_KEPT_MAX, Wave};
 use crate::event::AutomationMode;
 use crate::fleet::{MachineId, MachineReport, TargetPhase};
 use crate::hands::{Hands, SwitchId};
-use crate::limits::CONTROL_STEP;
+use crate::limits::{CONTROL_STEP, STARTS_KEPT_MAX};
 use crate::plan::Change;
 use crate::reason::{Alarm, Narrowing, Rung};
 use crate::site::{MeterKind, Ramp, Site};
@@ -30,6 +30,7 @@ use crate::time::{Span, Time};
 use crate::units::Power;
 pub(super) use call::Call;
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 pub(super) use switches::SwitchState;
 
 /// Import is aimed below what is asked by this share of it, for meters are not exact.
@@ -73,10 +74,14 @@ pub struct Obligation {
     failure_ppm: Vec<i64>,
     told: Vec<Option<Told>>,
     waves: Vec<Wave>,
+    /// Power told to come down within the windows of the ramps, and when.
+    lowered: VecDeque<(Time, Power)>,
     /// Switches opened for it.
     opened: Vec<SwitchId>,
     /// When the next wave is looked at; at once when none was yet.
     look: Option<Time>,
+    /// When the next wave is looked at that nothing brought forward: switches wait for it.
+    scheduled: Time,
     /// When the last one was.
     looked: Time,
     /// What the machines may be told to draw while import is held down.
@@ -99,6 +104,21 @@ impl Obligation {
     /// Import aimed at.
     fn goal(&self) -> Power {
         (self.ceiling - self.asked.scaled(MARGIN_PPM)).max(Power::ZERO)
+    }
+
+    /// Remembers what is told to come down for as long as a ramp looks back.
+    fn remember_lowered(&mut self, now: Time, power: Power, per: Span) {
+        while self.lowered.front().is_some_and(|(at, _)| now.since(*at) >= per) {
+            self.lowered.pop_front();
+        }
+        self.lowered.push_back((now, power));
+        if self.lowered.len() > STARTS_KEPT_MAX {
+            // Two entries become one at the later time: a ramp may only get stricter.
+            let (_, first) = self.lowered.pop_front().expect("the queue is longer than its limit");
+            if let Some(next) = self.lowered.front_mut() {
+                next.1 += first;
+            }
+        }
     }
 
     /// When a third of the time is over.
@@ -162,8 +182,10 @@ impl Engine {
             failure_ppm: self.learned.iter().map(Learned::failure_ppm).collect(),
             told: vec![None; site.machines.len()],
             waves: Vec::new(),
-            opened: Vec::new(),
+            lowered: self.obligation.take().map_or_else(VecDeque::new, |o| o.lowered),
+            opened: self.opened_before(),
             look: None,
+            scheduled: Time::MIN,
             looked: Time::MIN,
             allowed: Power::ZERO,
             under: (0, None),
@@ -178,7 +200,6 @@ impl Engine {
         if !o.reported {
             step.report = Some(self.report_of(&o, now));
         }
-        step.switches = self.close_switches(now, &o);
         self.set_alarm(Alarm::DeadlineMissed, false, String::new, step);
     }
 
@@ -204,13 +225,27 @@ impl Engine {
         })
     }
 
+    /// Whether the site has a meter of its own: then nothing else proves, fresh or not.
+    fn has_meter(&self) -> bool {
+        let reported = |s: &Site| s.meters.iter().any(|m| m.kind == MeterKind::Reported);
+        self.site.as_deref().is_some_and(reported)
+    }
+
     /// Forgets who was told: machines are read back, or are others now.
     pub(super) fn obligation_restarts(&mut self, machines: usize, forget: bool) {
         let Some(o) = &mut self.obligation else { return };
-        o.look = None;
+        (o.look, o.scheduled) = (None, Time::MIN);
         (o.under, o.over, o.read_at) = ((0, None), 0, None);
         if forget {
             o.told = vec![None; machines];
+        }
+    }
+
+    /// Goes by what is known of failures now: cohorts are others than when it was asked.
+    pub(super) fn obligation_relearns(&mut self) {
+        let failure_ppm = self.learned.iter().map(Learned::failure_ppm).collect();
+        if let Some(o) = &mut self.obligation {
+            o.failure_ppm = failure_ppm;
         }
     }
 
@@ -254,7 +289,7 @@ impl Engine {
     fn follow(&self, o: &mut Obligation, now: Time) {
         let (import, at, needed) = match self.metered(now) {
             Some((power, at)) => (power, at, READINGS),
-            None if o.metered.is_some() => return,
+            None if self.has_meter() || o.metered.is_some() => return,
             // The machines' own watts count as last measured, so one sum is proof.
             None => match self.measured_import().filter(|_| self.ready()) {
                 Some(power) => (power, now, 1),
@@ -331,8 +366,15 @@ impl Engine {
                 }
                 _ => o.waves.push(wave),
             }
+            o.remember_lowered(now, wave.power, self.longest_ramp());
         }
         self.obligation = Some(o);
+    }
+
+    /// How far back the ramps on the way down look.
+    fn longest_ramp(&self) -> Span {
+        let step = self.site.as_deref().and_then(|s| s.limits.step);
+        step.map_or(CONTROL_STEP, |r| r.per.max(CONTROL_STEP))
     }
 
     /// When an obligation is to be looked at again.

@@ -1,11 +1,12 @@
 //! The last resort: switches, where the site allows it. First those behind which nobody works,
 //! then those that take the least work with them.
 
-use super::{Obligation, select::Pick};
+use super::{HELD_EVERY, Obligation, select::Pick};
 use crate::engine::{Engine, Step};
+use crate::event::AutomationMode;
 use crate::fleet::{Level, TargetPhase};
 use crate::hands::{Hands, SwitchChange, SwitchId, SwitchSpec};
-use crate::reason::Alarm;
+use crate::reason::{Alarm, Narrowing, Rung};
 use crate::time::{Span, Time};
 use crate::units::Power;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,24 @@ const SWITCH_WAIT: Span = Span::seconds(10);
 pub(in crate::engine) struct SwitchState {
     closed: Option<bool>,
     told: Option<(bool, Time)>,
+    /// It was opened for an obligation, and was not told to close since.
+    opened: bool,
+}
+
+impl SwitchState {
+    /// Whether it may be opened: it is known to be closed, and not on its way already.
+    fn may_open(&self) -> bool {
+        self.closed == Some(true) && self.told.is_none_or(|(closed, _)| closed)
+    }
+
+    /// Whether it was told to close, and may still do it.
+    fn closing(&self, now: Time) -> bool {
+        self.closed != Some(true) && self.closed_within(SWITCH_WAIT, now)
+    }
+
+    fn closed_within(&self, span: Span, now: Time) -> bool {
+        self.told.is_some_and(|(closed, at)| closed && now.since(at) <= span)
+    }
 }
 
 /// What would happen behind a switch that is opened.
@@ -34,9 +53,22 @@ impl Engine {
     pub(in crate::engine) fn configure_hands(&mut self) {
         let hands: Hands = std::mem::take(&mut self.hands_next);
         if hands.switches != self.hands.switches {
-            self.switches = vec![SwitchState::default(); hands.switches.len()];
+            self.keep_switches(&hands);
         }
         self.hands = hands;
+    }
+
+    /// Takes over by name what is known of switches, and which of them an obligation opened: what
+    /// is open stays open whatever a file says.
+    fn keep_switches(&mut self, next: &Hands) {
+        let old = &self.hands.switches;
+        let place = |name: &str| old.iter().position(|s| s.name == name);
+        let state = |s: &SwitchSpec| place(&s.name).and_then(|i| self.switches.get(i).copied());
+        self.switches = next.switches.iter().map(|s| state(s).unwrap_or_default()).collect();
+        let opened = self.opened_before();
+        if let Some(o) = &mut self.obligation {
+            o.opened = opened;
+        }
     }
 
     /// Takes in how a switch stands; `None` when it could not be read.
@@ -49,7 +81,7 @@ impl Engine {
     /// Watches the switches that were told.
     pub(super) fn watch_switches(&mut self, now: Time, step: &mut Step) {
         for i in 0..self.switches.len() {
-            let (id, state) = (u16::try_from(i).expect("switches are few"), self.switches[i]);
+            let (id, state) = (id_of(i).0, self.switches[i]);
             let failed = state.told.is_some_and(|(closed, at)| {
                 state.closed != Some(closed) && now.since(at) > SWITCH_WAIT
             });
@@ -88,7 +120,7 @@ impl Engine {
             .switches
             .iter()
             .enumerate()
-            .filter(|(i, spec)| spec.allowed && self.switches[*i].told.is_none_or(|(c, _)| c))
+            .filter(|(i, spec)| spec.allowed && self.switches[*i].may_open())
             .map(|(i, spec)| self.behind(i, spec, o))
             .filter(|b| b.gone > Power::ZERO)
             .collect();
@@ -99,24 +131,110 @@ impl Engine {
                 break;
             }
             left -= b.gone;
-            self.switches[usize::from(b.switch.0)].told = Some((false, now));
+            let state = &mut self.switches[usize::from(b.switch.0)];
+            (state.told, state.opened) = (Some((false, now)), true);
             changes.push(SwitchChange { switch: b.switch, closed: false });
         }
-        o.opened.extend(changes.iter().map(|c| c.switch));
+        let opened = changes.iter().map(|c| c.switch).filter(|s| !o.opened.contains(s));
+        o.opened.extend(opened.collect::<Vec<_>>());
         changes
     }
 
-    /// Closes again what was opened for an obligation.
-    pub(super) fn close_switches(&mut self, now: Time, o: &Obligation) -> Vec<SwitchChange> {
-        let close = |switch: &SwitchId| {
-            self.switches[usize::from(switch.0)].told = Some((true, now));
-            SwitchChange { switch: *switch, closed: true }
+    /// What switches that were told to open a moment ago still take away: a meter has not shown
+    /// it yet.
+    pub(super) fn switching(&self, o: &Obligation, now: Time) -> Power {
+        let told = |s: &SwitchState| {
+            s.told.is_some_and(|(closed, at)| !closed && now.since(at) <= SWITCH_WAIT)
         };
-        o.opened.iter().map(close).collect()
+        let specs = self.hands.switches.iter().enumerate();
+        let told = specs.filter(|(i, _)| self.switches.get(*i).is_some_and(told));
+        told.map(|(i, spec)| self.behind(i, spec, o).gone).sum()
+    }
+
+    /// Switches that were opened for an obligation before, and are to be closed with the next.
+    pub(super) fn opened_before(&self) -> Vec<SwitchId> {
+        let opened = self.switches.iter().enumerate().filter(|(_, s)| s.opened);
+        opened.map(|(i, _)| id_of(i)).collect()
+    }
+
+    /// Closes again what was opened for an obligation that is over: one at a time, where the
+    /// engine acts, and while what is behind it fits under the ceiling just decided. What has to
+    /// stay open is said.
+    pub(in crate::engine) fn close_again(&mut self, now: Time, step: &mut Step) {
+        let decided = self.last.as_ref().filter(|d| d.cause == self.seq);
+        let ceiling = decided.and_then(|d| lowest_ceiling(&d.ladder));
+        let mut waits = self.switches.iter().any(|s| s.closing(now));
+        for i in 0..self.switches.len() {
+            let (switch, left) = (id_of(i), self.switches[i].opened && self.obligation.is_none());
+            if left && waits {
+                continue;
+            }
+            let why = if left { self.stays_open(i, ceiling, now) } else { None };
+            if left && why.is_none() {
+                let state = &mut self.switches[i];
+                (state.told, state.opened) = (Some((true, now)), false);
+                step.switches.push(SwitchChange { switch, closed: true });
+                waits = true;
+            }
+            let raised = why.is_some();
+            let name = self.hands.switches.get(i).map_or_else(String::new, |s| s.name.clone());
+            let text = || format!("switch `{name}` is left open: {}", why.unwrap_or_default());
+            self.set_alarm(Alarm::SwitchLeftOpen(switch.0), raised, text, step);
+        }
+    }
+
+    /// Why a switch may not be closed now; `None` when it may.
+    fn stays_open(&self, index: usize, ceiling: Option<Power>, now: Time) -> Option<String> {
+        if self.mode.0 != AutomationMode::Auto {
+            return Some(String::from("nothing is told in the mode in force"));
+        }
+        if self.stop.is_some() {
+            return Some(String::from("the site is stopped"));
+        }
+        let Some(ceiling) = ceiling else {
+            return Some(String::from("not all machines have been read back"));
+        };
+        // One that never opened brings nothing back.
+        if self.switches[index].closed == Some(true) {
+            return None;
+        }
+        let after = self.once_closed(index, now)?;
+        (after > ceiling).then(|| format!("import could be {after} then, above {ceiling}"))
+    }
+
+    /// Import once a switch is closed and all behind it draw what they can: machines start by
+    /// themselves when power comes back. Those behind one just closed have not all shown it yet.
+    fn once_closed(&self, index: usize, now: Time) -> Option<Power> {
+        let site = self.site.as_deref()?;
+        let (mut most, mut counted) = (Power::ZERO, Power::ZERO);
+        for (i, spec) in self.hands.switches.iter().enumerate() {
+            if i != index && !self.switches[i].closed_within(HELD_EVERY, now) {
+                continue;
+            }
+            for m in spec.feeds.iter().filter_map(|id| self.roster.machines().get(id.index())) {
+                let cohort = usize::from(m.cohort);
+                let top = self.roster.power(cohort, site.cohorts[cohort].curve.top());
+                let planned = self.roster.power(cohort, m.level);
+                let counts = if m.counted_on() { planned } else { m.watts.unwrap_or(top) };
+                most += top;
+                counted += counts.min(top);
+            }
+        }
+        let planned = self.roster.planned() + self.roster.falling();
+        let by_plan = site.overhead.meter(planned - counted + most);
+        let more = site.overhead.meter(most) - site.overhead.meter(Power::ZERO);
+        let by_meter = self.metered(now).map(|(power, _)| power + more);
+        Some(by_meter.map_or(by_plan, |p| p.max(by_plan)))
+    }
+
+    /// When the next switch that waits may be closed.
+    pub(in crate::engine) fn wake_for_switches(&self, now: Time, at: &mut dyn FnMut(Time)) {
+        let told = self.switches.iter().filter_map(|s| s.told);
+        told.map(|(_, t)| t + SWITCH_WAIT + Span(1)).filter(|t| *t > now).for_each(at);
     }
 
     fn behind(&self, index: usize, spec: &SwitchSpec, o: &Obligation) -> Behind {
-        let switch = SwitchId(u16::try_from(index).expect("switches are few"));
+        let switch = id_of(index);
         let mut b = Behind { switch, works: Power::ZERO, gone: Power::ZERO };
         for id in &spec.feeds {
             let Some(m) = self.roster.machines().get(id.index()) else { continue };
@@ -131,4 +249,15 @@ impl Engine {
         }
         b
     }
+}
+
+/// The lowest ceiling that is there for its own sake: others only say how far machines that can
+/// be told would get.
+fn lowest_ceiling(ladder: &[Narrowing]) -> Option<Power> {
+    let counts = |n: &&Narrowing| !matches!(n.rung, Rung::Physical | Rung::Dwell | Rung::Wear);
+    ladder.iter().filter(counts).filter_map(|n| n.ceiling).min()
+}
+
+fn id_of(index: usize) -> SwitchId {
+    SwitchId(u16::try_from(index).expect("switches are few"))
 }
