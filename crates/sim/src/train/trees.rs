@@ -80,9 +80,7 @@ pub(super) struct Cuts {
 
 /// Fits trees.
 pub fn fit(sample: &Sample<'_>, growth: &Growth) -> Trees {
-    let told = |f: &&Feature| is_told(**f, sample.features.iter().copied());
-    let told = Feature::ALL.iter().filter(told);
-    let cuts: Vec<Cuts> = told.filter_map(|f| Cuts::of(sample, *f as usize)).collect();
+    let cuts: Vec<Cuts> = Feature::ALL.iter().filter_map(|f| Cuts::of_told(sample, *f)).collect();
     let bins = binned(sample, &cuts);
     let (constant, mut left) = less_mean(sample);
     let mut random = SplitMix::new(1);
@@ -108,6 +106,17 @@ pub fn fit(sample: &Sample<'_>, growth: &Growth) -> Trees {
 }
 
 impl Cuts {
+    /// Cuts a feature. One that was never known is the price in other words, and is asked about as
+    /// the price: the day it becomes known it would say something that was not learned.
+    fn of_told(sample: &Sample<'_>, f: Feature) -> Option<Self> {
+        let now = Feature::Now as usize;
+        if is_told(f, sample.features.iter().copied()) {
+            return Self::of(sample, f as usize);
+        }
+        let same = sample.features.iter().all(|x| x[f as usize] == x[now]);
+        if same { Self::of(sample, now) } else { None }
+    }
+
     /// Cuts a feature at quantiles of the rows' weight; `None` where it does not move.
     fn of(sample: &Sample<'_>, of: usize) -> Option<Self> {
         let rows = sample.features.iter().zip(sample.weights);
