@@ -12,12 +12,11 @@ every step of every client was as it must be.
 """
 
 import asyncio
-import importlib.metadata
 import os
 import sys
 import tempfile
 
-from drive_luxos import Farm, must
+from drive_luxos import Farm, command_line, must, verdicts
 
 MACHINES = 6
 
@@ -127,26 +126,15 @@ DRIVES = [
 
 
 def main():
-    command = sys.argv[1:]
-    if not command or command[0].startswith("-"):
-        print(__doc__, file=sys.stderr)
-        sys.exit(2)
+    command = command_line(__doc__)
     command[0] = os.path.abspath(command[0])
     command += ["--usual-ports", "--machines", str(MACHINES)]
-    failed = 0
-    for name, firmware, port, watts, drives in DRIVES:
-        farm = None
-        try:
-            version = importlib.metadata.version(name)
-            farm = Farm([*command, "--firmware", firmware], port, watts)
-            print(f"ok     {name} {version} on {firmware}: {drives(farm)}", flush=True)
-        except Exception as wrong:  # one client's failure must not hide another's
-            failed += 1
-            print(f"FAILED {name} on {firmware}: {type(wrong).__name__}: {wrong}", flush=True)
-        finally:
-            if farm is not None:
-                farm.close()
-    sys.exit(1 if failed else 0)
+
+    def of(name, firmware, port, watts, drives):
+        start = lambda: Farm([*command, "--firmware", firmware], port, watts)
+        return name, f" on {firmware}", start, drives
+
+    sys.exit(1 if verdicts([of(*drive) for drive in DRIVES]) else 0)
 
 
 if __name__ == "__main__":

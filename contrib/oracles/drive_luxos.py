@@ -168,24 +168,36 @@ CLIENTS = [
 ]
 
 
-def main():
-    command = sys.argv[1:]
-    if not command or command[0].startswith("-"):
-        print(__doc__, file=sys.stderr)
-        sys.exit(2)
+def verdicts(drives):
+    """How many of these failed: (client, which farm in words, how to start it, what to do there)."""
     failed = 0
-    for name, drives in CLIENTS:
+    for name, on, start, drive in drives:
         farm = None
         try:
             version = importlib.metadata.version(name)
-            farm = Farm(command)
-            print(f"ok     {name} {version}: {drives(farm)}", flush=True)
+            farm = start()
+            print(f"ok     {name} {version}{on}: {drive(farm)}", flush=True)
         except Exception as wrong:  # one client's failure must not hide another's
             failed += 1
-            print(f"FAILED {name}: {type(wrong).__name__}: {wrong}", flush=True)
+            print(f"FAILED {name}{on}: {type(wrong).__name__}: {wrong}", flush=True)
         finally:
             if farm is not None:
                 farm.close()
+    return failed
+
+
+def command_line(doc):
+    """The command of the simulated farm, as told."""
+    command = sys.argv[1:]
+    if not command or command[0].startswith("-"):
+        print(doc, file=sys.stderr)
+        sys.exit(2)
+    return command
+
+
+def main():
+    command = command_line(__doc__)
+    failed = verdicts([(name, "", lambda: Farm(command), drives) for name, drives in CLIENTS])
     # The wheel of pyasic_rs can abort at interpreter exit; by then the verdict is out.
     os._exit(1 if failed else 0)
 

@@ -2,5 +2,6 @@
 //! encrypted writes, and that of the v3 firmwares, which signs each write.
 
 pub mod crypt;
+mod job;
 pub mod v2;
 pub mod v3;

@@ -328,6 +328,42 @@ pub fn glance(data: &Path) -> Option<Value> {
     reply.get("status").cloned()
 }
 
+/// Waits until the daemon's status is such; the status.
+pub fn wait_status(data: &Path, what: &str, test: impl Fn(&Value) -> bool) -> Value {
+    wait_for(what, || glance(data).filter(&test))
+}
+
+/// Twelve simulated machines that follow cheap prices at thirty times the speed.
+#[derive(Debug)]
+pub struct SmallFarm {
+    pub folder: Folder,
+    pub data: PathBuf,
+    site: PathBuf,
+    prices: PathBuf,
+}
+
+impl SmallFarm {
+    pub fn new(name: &str) -> Self {
+        let folder = Folder::new(name);
+        let small = SiteText { machines: 12, poll_watts: "1 min", ..SiteText::default() };
+        let site = folder.write("site.toml", small.text());
+        let prices = folder.write("lmp.csv", crate::prices::five_minutes(&[20.0; 140]));
+        let data = folder.data();
+        Self { folder, data, site, prices }
+    }
+
+    /// What a daemon of it is started with.
+    pub fn args(&self) -> [&str; 9] {
+        let (site, data, prices) = (path(&self.site), path(&self.data), path(&self.prices));
+        ["run", site, "--data", data, "--replay", prices, "--simfarm", "--speed", "30"]
+    }
+
+    /// Starts a daemon of it.
+    pub fn start(&self, life: &str) -> Running {
+        Running::start(&self.folder, life, &self.args())
+    }
+}
+
 /// Every event of a data folder's journal.
 pub fn events(data: &Path) -> Vec<Stamped> {
     let disk = std::sync::Arc::new(RealDisk::open(data).unwrap());

@@ -1,24 +1,13 @@
 //! Power down by a deadline on a running daemon: shown before, proven after, and let back.
 
 use crate::common::*;
-use crate::prices::five_minutes;
 use serde_json::{Value, json};
-use std::path::Path;
-
-fn wait_status(data: &Path, what: &str, test: impl Fn(&Value) -> bool) -> Value {
-    wait_for(what, || glance(data).filter(&test))
-}
 
 #[test]
 fn a_curtailment_is_previewed_sent_proven_explained_and_let_go() {
-    let folder = Folder::new("fleet");
-    let small = SiteText { machines: 12, poll_watts: "1 min", ..SiteText::default() };
-    let site = folder.write("site.toml", small.text());
-    let prices = folder.write("lmp.csv", five_minutes(&[20.0; 140]));
-    let data = folder.data();
-    let args = ["run", path(&site), "--data", path(&data), "--replay", path(&prices)];
-    let args: Vec<&str> = args.into_iter().chain(["--simfarm", "--speed", "30"]).collect();
-    let _daemon = Running::start(&folder, "daemon", &args);
+    let farm = SmallFarm::new("fleet");
+    let _daemon = farm.start("daemon");
+    let data = farm.data.clone();
     let target = |s: &Value| s["target_w"].as_i64();
     wait_status(&data, "full power", |s| s["ready"] == true && target(s) > Some(30_000));
 
@@ -65,14 +54,9 @@ fn a_curtailment_is_previewed_sent_proven_explained_and_let_go() {
 
 #[test]
 fn a_curtailment_outlives_a_kill_and_is_proven_by_the_next_life() {
-    let folder = Folder::new("fleet-kill");
-    let small = SiteText { machines: 12, poll_watts: "1 min", ..SiteText::default() };
-    let site = folder.write("site.toml", small.text());
-    let prices = folder.write("lmp.csv", five_minutes(&[20.0; 140]));
-    let data = folder.data();
-    let args = ["run", path(&site), "--data", path(&data), "--replay", path(&prices)];
-    let args: Vec<&str> = args.into_iter().chain(["--simfarm", "--speed", "30"]).collect();
-    let daemon = Running::start(&folder, "daemon", &args);
+    let farm = SmallFarm::new("fleet-kill");
+    let daemon = farm.start("daemon");
+    let data = farm.data.clone();
     let target = |s: &Value| s["target_w"].as_i64();
     wait_status(&data, "full power", |s| s["ready"] == true && target(s) > Some(30_000));
     let request = json!({
@@ -81,7 +65,7 @@ fn a_curtailment_outlives_a_kill_and_is_proven_by_the_next_life() {
     let seq = ask(&data, &request).unwrap()["seq"].as_u64().unwrap();
     daemon.kill();
     // Its machines go with the process: those of the next one are awake.
-    let _daemon = Running::start(&folder, "again", &args);
+    let _daemon = farm.start("again");
     let down = wait_status(&data, "the proof", |s| !s["curtailment"]["proven_at"].is_null());
     let c = &down["curtailment"];
     assert_eq!((&c["seq"], &c["active"]), (&seq.into(), &true.into()), "{down}");

@@ -4,7 +4,6 @@ use crate::common::*;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread::JoinHandle;
@@ -121,10 +120,6 @@ fn site(folder: &Folder, device: &Device, more: &str) -> (Running, Running) {
     let data = folder.data();
     let args = ["run", path(&site), "--data", path(&data), "--port", "0"];
     (farm, Running::start(folder, "daemon", &args))
-}
-
-fn wait_status(data: &Path, what: &str, test: impl Fn(&Value) -> bool) -> Value {
-    wait_for(what, || glance(data).filter(&test))
 }
 
 #[test]

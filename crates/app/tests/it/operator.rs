@@ -1,7 +1,6 @@
 //! People act on a running daemon, and everybody can see that they did.
 
 use crate::common::*;
-use crate::prices::five_minutes;
 use serde_json::Value;
 use std::path::Path;
 
@@ -23,10 +22,6 @@ fn keys(value: &Value, at: &str, out: &mut Vec<String>) {
     }
 }
 
-fn wait_status(data: &Path, what: &str, test: impl Fn(&Value) -> bool) -> Value {
-    wait_for(what, || glance(data).filter(&test))
-}
-
 fn explained(data: &Path) -> String {
     run(&["explain", "--data", path(data)]).ok().out
 }
@@ -41,14 +36,9 @@ fn act(data: &Path, args: &[&str]) -> u64 {
 
 #[test]
 fn hold_release_and_stop_have_their_way() {
-    let folder = Folder::new("operator");
-    let small = SiteText { machines: 12, poll_watts: "1 min", ..SiteText::default() };
-    let site = folder.write("site.toml", small.text());
-    let prices = folder.write("lmp.csv", five_minutes(&[20.0; 140]));
-    let data = folder.data();
-    let args = ["run", path(&site), "--data", path(&data), "--replay", path(&prices)];
-    let args: Vec<&str> = args.into_iter().chain(["--simfarm", "--speed", "30"]).collect();
-    let _daemon = Running::start(&folder, "daemon", &args);
+    let farm = SmallFarm::new("operator");
+    let _daemon = farm.start("daemon");
+    let data = farm.data.clone();
     let target = |s: &Value| s["target_w"].as_i64();
     let full = |s: &Value| s["ready"] == true && target(s) > Some(30_000);
     wait_status(&data, "full power", full);
@@ -83,7 +73,7 @@ fn hold_release_and_stop_have_their_way() {
     headgate: --power: "many" is not a power: the number is missing; write it like "7 MW"
     "#);
     // A second daemon on one folder is refused, and the first does not notice.
-    let said = run(&args);
+    let said = run(&farm.args());
     assert_eq!(said.code, 1, "{}", said.err);
     assert!(said.err.contains(path(&data)), "{}", said.err);
     wait_status(&data, "an answer", |s| s["ready"] == true);

@@ -6,6 +6,7 @@
 //! the next start; setting the limit itself would restart the work.
 
 use super::crypt::{self, Pass};
+use super::job::Job;
 use crate::Framing;
 use crate::cgminer::{self, ReplyError, number_of, power_of, text_of};
 use crate::family::{
@@ -32,10 +33,6 @@ const TOKENS_OUT: i64 = 136;
 const TOKEN_LASTS: Span = Span::minutes(28);
 /// A token with less than this to live is renewed by the next reading.
 const TOKEN_RENEWED: Span = Span::minutes(6);
-/// Pause before a machine that is starting is told its power again.
-const STARTING: Span = Span::seconds(30);
-/// How often it is.
-const TRIMS_MAX: u8 = 3;
 
 /// All machines that run a v2 firmware.
 #[derive(Debug, Clone)]
@@ -298,52 +295,27 @@ impl Talk for Watch {
 #[derive(Debug)]
 struct Command {
     password: Secret,
-    goal: Goal,
-    limit: Option<Power>,
+    job: Job,
     token: Option<Token>,
     /// A token that was refused was replaced once already.
     renewed: bool,
-    switched: bool,
-    trims: u8,
     /// The whole was refused: clients of the field go up to 99.
     capped: bool,
 }
 
 impl Command {
     fn new(password: Secret, goal: Goal, token: Option<Token>) -> Self {
-        let mut command = Self {
-            password,
-            goal,
-            limit: None,
-            token,
-            renewed: false,
-            switched: false,
-            trims: 0,
-            capped: false,
-        };
-        command.redirect(goal);
-        command
-    }
-
-    fn power(&self) -> Option<Power> {
-        match self.goal {
-            Goal::Sleep => None,
-            Goal::Work { power, .. } => power,
-        }
-    }
-
-    fn asks_limit(&self) -> bool {
-        self.power().is_some() && self.limit.is_none()
+        Self { password, job: Job::new(goal), token, renewed: false, capped: false }
     }
 
     /// A write in the words and the spacing that the vendor's own client has.
     fn write(&self, token: &Token) -> Vec<u8> {
         let sign = token.pass.sign.reveal();
-        let text = if self.switched {
+        let text = if self.job.switched {
             let percent = self.percent();
             format!(r#"{{"cmd": "set_power_pct", "percent": "{percent}", "token": "{sign}"}}"#)
         } else {
-            let cmd = if self.goal == Goal::Sleep { "power_off" } else { "power_on" };
+            let cmd = if self.job.goal == Goal::Sleep { "power_off" } else { "power_on" };
             format!(r#"{{"cmd": "{cmd}", "respbefore": "true", "token": "{sign}"}}"#)
         };
         let data = crypt::encrypt(&token.pass.key, &text);
@@ -351,30 +323,25 @@ impl Command {
     }
 
     fn percent(&self) -> i64 {
-        let (Some(power), Some(limit)) = (self.power(), self.limit) else { return 100 };
-        let most = if self.capped { 99 } else { 100 };
-        ((power.0 * 100 + limit.0 / 2) / limit.0).clamp(1, most)
+        self.job.percent().min(if self.capped { 99 } else { 100 })
     }
 
     fn hear_written(&mut self, reply: &[u8]) -> Turn {
         match self.open(reply) {
-            Ok(()) => self.advance(),
+            Ok(()) => self.job.advance(),
             Err(ReplyError::Said { code: TOKEN_GONE, .. }) if !self.renewed => {
                 self.renewed = true;
                 self.token = None;
                 Turn::Say
             }
             Err(ReplyError::Said { msg, .. }) if msg.to_ascii_lowercase().contains("already") => {
-                self.advance()
+                self.job.advance()
             }
             Err(ReplyError::Said { code, msg }) => {
-                // A machine that has just been woken takes no power until it works.
-                let wakes = matches!(self.goal, Goal::Work { wake: true, .. });
-                if self.switched && wakes && self.trims < TRIMS_MAX {
-                    self.trims += 1;
-                    return Turn::Verify(STARTING);
+                if let Some(turn) = self.job.wait_for_start() {
+                    return turn;
                 }
-                if self.switched && self.percent() == 100 {
+                if self.job.switched && self.percent() == 100 {
                     self.capped = true;
                     return Turn::Say;
                 }
@@ -398,14 +365,6 @@ impl Command {
             _ => judge(&inner),
         }
     }
-
-    fn advance(&mut self) -> Turn {
-        if self.switched || self.power().is_none() {
-            return Turn::Accepted;
-        }
-        self.switched = true;
-        Turn::Say
-    }
 }
 
 impl Talk for Command {
@@ -414,22 +373,15 @@ impl Talk for Command {
             self.token = None;
         }
         ask(match &self.token {
-            _ if self.asks_limit() => plain("summary"),
+            _ if self.job.asks_limit() => plain("summary"),
             None => plain("get_token"),
             Some(token) => self.write(token),
         })
     }
 
     fn hear(&mut self, now: Time, reply: &[u8]) -> Turn {
-        if self.asks_limit() {
-            match read_limit(reply) {
-                Ok(Some(limit)) => self.limit = Some(limit),
-                Ok(None) => {
-                    return Turn::Refused("it names no power limit to take a share of".into());
-                }
-                Err(why) => return Turn::Refused(why),
-            }
-            return Turn::Say;
+        if self.job.asks_limit() {
+            return self.job.hear_limit(read_limit(reply));
         }
         if self.token.is_some() {
             return self.hear_written(reply);
@@ -444,13 +396,11 @@ impl Talk for Command {
     }
 
     fn speaks(&self) -> bool {
-        !self.asks_limit() && self.token.is_some()
+        !self.job.asks_limit() && self.token.is_some()
     }
 
     fn redirect(&mut self, goal: Goal) {
-        self.goal = goal;
-        // A machine that works is only told its power.
-        self.switched = matches!(goal, Goal::Work { wake: false, power: Some(_) });
+        self.job.redirect(goal);
     }
 
     fn keep(&mut self) -> Option<Keep> {

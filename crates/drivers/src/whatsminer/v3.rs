@@ -1,6 +1,7 @@
 //! Whatsminer v3: each request and each reply with its length in front; reads need no name,
 //! each write is signed with the password, a salt of the machine's and the time.
 
+use super::job::Job;
 use crate::Framing;
 use crate::cgminer::{self, ReplyError, number_of, power_of, text_of};
 use crate::family::{
@@ -11,7 +12,7 @@ use crate::secret::{Credentials, Secret};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use headgate_core::fleet::Declared;
-use headgate_core::time::{Span, Time};
+use headgate_core::time::Time;
 use headgate_core::units::Power;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -26,10 +27,6 @@ const TOKEN_CHARS: usize = 8;
 const SALT_BYTES_MAX: usize = 64;
 /// It may not be written to by this name and password.
 const NO_PERMISSION: i64 = -4;
-/// Pause before a machine that is starting is told its power again.
-const STARTING: Span = Span::seconds(30);
-/// How often it is.
-const TRIMS_MAX: u8 = 3;
 
 /// All machines that run a v3 firmware.
 #[derive(Debug, Clone)]
@@ -171,40 +168,23 @@ fn read_salt(reply: &[u8]) -> Result<Secret, String> {
 #[derive(Debug)]
 struct Command {
     credentials: Credentials,
-    goal: Goal,
-    limit: Option<Power>,
+    job: Job,
     salt: Option<Secret>,
     /// The salt was read in this talk; one that is kept may be old.
     fresh: bool,
-    switched: bool,
-    trims: u8,
 }
 
 impl Command {
     fn new(credentials: Credentials, goal: Goal, salt: Option<Secret>) -> Self {
-        let (limit, fresh, switched, trims) = (None, false, false, 0);
-        let mut command = Self { credentials, goal, limit, salt, fresh, switched, trims };
-        command.redirect(goal);
-        command
-    }
-
-    fn power(&self) -> Option<Power> {
-        match self.goal {
-            Goal::Sleep => None,
-            Goal::Work { power, .. } => power,
-        }
-    }
-
-    fn asks_limit(&self) -> bool {
-        self.power().is_some() && self.limit.is_none()
+        Self { credentials, job: Job::new(goal), salt, fresh: false }
     }
 
     fn write(&self, salt: &Secret, now: Time) -> Value {
-        let (cmd, param) = if self.switched {
+        let (cmd, param) = if self.job.switched {
             // The document says number; the firmware reads text.
-            (PERCENT, json!({"percent": self.percent().to_string(), "mode": "fast"}))
+            (PERCENT, json!({"percent": self.job.percent().to_string(), "mode": "fast"}))
         } else {
-            let stop = self.goal == Goal::Sleep;
+            let stop = self.job.goal == Goal::Sleep;
             (SERVICE, Value::from(if stop { "stop" } else { "start" }))
         };
         let ts = now.0.div_euclid(headgate_core::time::SECOND);
@@ -213,14 +193,9 @@ impl Command {
         json!({"cmd": cmd, "param": param, "ts": ts, "account": account, "token": token})
     }
 
-    fn percent(&self) -> i64 {
-        let (Some(power), Some(limit)) = (self.power(), self.limit) else { return 100 };
-        ((power.0 * 100 + limit.0 / 2) / limit.0).clamp(1, 100)
-    }
-
     fn hear_written(&mut self, reply: &[u8]) -> Turn {
         match read(reply) {
-            Ok(_) => self.advance(),
+            Ok(_) => self.job.advance(),
             Err(ReplyError::Said { code: NO_PERMISSION, .. }) if !self.fresh => {
                 self.salt = None;
                 Turn::Say
@@ -229,11 +204,8 @@ impl Command {
                 "it does not take this name and password, or its clock is far from ours".into(),
             ),
             Err(ReplyError::Said { code, msg }) => {
-                // A machine that has just been woken takes no power until it works.
-                let wakes = matches!(self.goal, Goal::Work { wake: true, .. });
-                if self.switched && wakes && self.trims < TRIMS_MAX {
-                    self.trims += 1;
-                    return Turn::Verify(STARTING);
+                if let Some(turn) = self.job.wait_for_start() {
+                    return turn;
                 }
                 let none = msg.is_empty();
                 Turn::Refused(if none { format!("it refused (code {code})") } else { msg })
@@ -241,35 +213,20 @@ impl Command {
             Err(e) => Turn::Refused(e.to_string()),
         }
     }
-
-    fn advance(&mut self) -> Turn {
-        if self.switched || self.power().is_none() {
-            return Turn::Accepted;
-        }
-        self.switched = true;
-        Turn::Say
-    }
 }
 
 impl Talk for Command {
     fn say(&mut self, now: Time) -> Ask {
         match &self.salt {
-            _ if self.asks_limit() => get("get.miner.status", "summary"),
+            _ if self.job.asks_limit() => get("get.miner.status", "summary"),
             None => get("get.device.info", "salt"),
             Some(salt) => ask(&self.write(salt, now)),
         }
     }
 
     fn hear(&mut self, _: Time, reply: &[u8]) -> Turn {
-        if self.asks_limit() {
-            return match read_limit(reply) {
-                Ok(Some(limit)) => {
-                    self.limit = Some(limit);
-                    Turn::Say
-                }
-                Ok(None) => Turn::Refused("it names no power limit to take a share of".into()),
-                Err(why) => Turn::Refused(why),
-            };
+        if self.job.asks_limit() {
+            return self.job.hear_limit(read_limit(reply));
         }
         if self.salt.is_some() {
             return self.hear_written(reply);
@@ -285,13 +242,11 @@ impl Talk for Command {
     }
 
     fn speaks(&self) -> bool {
-        !self.asks_limit() && self.salt.is_some()
+        !self.job.asks_limit() && self.salt.is_some()
     }
 
     fn redirect(&mut self, goal: Goal) {
-        self.goal = goal;
-        // A machine that works is only told its power.
-        self.switched = matches!(goal, Goal::Work { wake: false, power: Some(_) });
+        self.job.redirect(goal);
     }
 
     fn keep(&mut self) -> Option<Keep> {
