@@ -7,7 +7,7 @@ mod curtail;
 mod dispatch;
 mod prove;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, wall_now};
 use crate::plant::{self, Plant, Prices};
 use crate::site_files::load_site;
 use crate::start::{self, Doors, Source, Stop};
@@ -17,8 +17,10 @@ use headgate_core::event::{AutomationMode, Event, Hashprice};
 use headgate_core::market::{PriceKind, PriceRow};
 use headgate_core::site::Site;
 use headgate_core::time::{Interval, Span, Time};
-use headgate_core::units::{Money, Price};
+use headgate_core::units::{Money, Power, Price};
+use headgate_sim::farm::Farm;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What to measure.
@@ -164,4 +166,9 @@ fn cpu_seconds() -> anyhow::Result<f64> {
         nanos += first.parse::<f64>()?;
     }
     Ok(nanos / 1e9)
+}
+
+/// What the farm's meter shows now.
+fn power(farm: &Mutex<Farm>) -> Power {
+    farm.lock().unwrap_or_else(PoisonError::into_inner).meter(wall_now()).power
 }

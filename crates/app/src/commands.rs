@@ -46,7 +46,7 @@ pub fn print_json(value: &Value, format: Format) -> anyhow::Result<()> {
 }
 
 /// One line a key, for people or as CSV.
-pub fn print_flat(value: &Value, format: Format) {
+fn print_flat(value: &Value, format: Format) {
     for (key, v) in value.as_object().into_iter().flatten() {
         match format {
             Format::Csv => println!("{key},{v}"),
@@ -106,7 +106,8 @@ fn ask(data: &DataArg, request: &Request) -> anyhow::Result<Reply> {
     Ok(doors::ask(&data.folder(), request)?)
 }
 
-fn told(reply: Reply, what: &str) -> anyhow::Result<ExitCode> {
+/// Says where an act that was done stands in the journal.
+pub fn told(reply: Reply, what: &str) -> anyhow::Result<ExitCode> {
     match reply {
         Reply::Done { seq } => {
             println!("{what}: event {seq} in the journal");

@@ -1,7 +1,7 @@
 //! From an order to bring 60 % of the measured load down by a deadline to the farm's own meter at
 //! or below it. The engine reads that meter, as a site's feeder meter is read.
 
-use super::{load, ready};
+use super::{load, power, ready};
 use crate::clock::wall_now;
 use crate::fleet::view;
 use crate::plant::Plant;
@@ -15,7 +15,7 @@ use headgate_sim::serve::{FarmServer, WallClock};
 use headgate_sim::spec::FaultShares;
 use serde_json::{Value, json};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The share of the measured load to bring down, in percent.
@@ -103,10 +103,10 @@ async fn order(
         {
             return Ok(down);
         }
-        let left = power(farm);
         ensure!(
             began.elapsed() < REPORT_MAX,
-            "the meter shows {left} of {} still",
+            "the meter shows {} of {} still",
+            power(farm),
             baseline - shed
         );
     }
@@ -126,9 +126,4 @@ async fn turn(plant: &mut Plant, farm: &Mutex<Farm>, read: &mut Instant) -> anyh
 fn read_meter(plant: &mut Plant, farm: &Mutex<Farm>) {
     let power = Some(power(farm));
     plant.post(Event::Meter { meter: MeterId(0), power });
-}
-
-/// What the farm's meter shows now.
-fn power(farm: &Mutex<Farm>) -> Power {
-    farm.lock().unwrap_or_else(PoisonError::into_inner).meter(wall_now()).power
 }

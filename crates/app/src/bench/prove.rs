@@ -4,11 +4,11 @@
 //! say of themselves, and estimates are off. So the proof allows the meter a small tolerance, and
 //! how close it came in the end is told too.
 
-use super::{load, ready};
+use super::{load, power, ready};
 use crate::clock::wall_now;
 use anyhow::{Context, ensure};
 use headgate_core::event::{Act, Event, OperatorAct};
-use headgate_core::time::{Span, Time};
+use headgate_core::time::Span;
 use headgate_core::units::Power;
 use headgate_sim::farm::Farm;
 use headgate_sim::serve::{FarmServer, WallClock};
@@ -134,10 +134,4 @@ async fn hold(
         ensure!(began.elapsed() < PROOF_MAX, "the meter shows {} of {target} still", power(farm));
         let _ = tokio::time::timeout(Duration::from_millis(5), plant.wait()).await;
     }
-}
-
-/// What the farm's meter shows now.
-fn power(farm: &Mutex<Farm>) -> Power {
-    let now: Time = wall_now();
-    farm.lock().unwrap_or_else(PoisonError::into_inner).meter(now).power
 }

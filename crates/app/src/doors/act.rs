@@ -8,7 +8,7 @@ use headgate_core::time::{Span, Time};
 use headgate_core::units::Power;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 /// Longest name a person may give for themselves, in characters.
 pub const ACTOR_MAX: usize = 100;
@@ -175,17 +175,23 @@ pub async fn perform(desk: &Desk, request: &Request, who: &str) -> Result<u64, A
     }
     let act = request.operator_act(now, who)?;
     let (done, answer) = oneshot::channel();
-    match tokio::time::timeout(ACT_WAIT_MAX, desk.acts.send(ActRequest { act, done })).await {
+    let seq = handed(&desk.acts, ActRequest { act, done }, answer).await?;
+    seq.map_err(ActError::Refused)
+}
+
+/// Hands a question to the engine and waits for the answer, each for as long as an act waits.
+async fn handed<Q, A>(
+    door: &mpsc::Sender<Q>,
+    question: Q,
+    answer: oneshot::Receiver<A>,
+) -> Result<A, ActError> {
+    match tokio::time::timeout(ACT_WAIT_MAX, door.send(question)).await {
         Err(_) => return Err(ActError::Busy),
         Ok(Err(_)) => return Err(ActError::Closed),
         Ok(Ok(())) => {}
     }
-    match tokio::time::timeout(ACT_WAIT_MAX, answer).await {
-        Err(_) => Err(ActError::Unanswered),
-        Ok(Err(_)) => Err(ActError::Closed),
-        Ok(Ok(Err(why))) => Err(ActError::Refused(why)),
-        Ok(Ok(Ok(seq))) => Ok(seq),
-    }
+    let answered = tokio::time::timeout(ACT_WAIT_MAX, answer).await;
+    answered.map_err(|_| ActError::Unanswered)?.map_err(|_| ActError::Closed)
 }
 
 impl Request {
@@ -260,18 +266,8 @@ pub async fn preview(desk: &Desk, request: &Request) -> Result<PreviewView, ActE
     let now = Time(desk.status.borrow().at_ns);
     let (shed, by) = (shed(*shed_w)?, deadline(*within_ms, by.as_deref(), now)?);
     let (done, answer) = oneshot::channel();
-    let asked = desk.previews.send(PreviewRequest { shed, by, done });
-    match tokio::time::timeout(ACT_WAIT_MAX, asked).await {
-        Err(_) => return Err(ActError::Busy),
-        Ok(Err(_)) => return Err(ActError::Closed),
-        Ok(Ok(())) => {}
-    }
-    match tokio::time::timeout(ACT_WAIT_MAX, answer).await {
-        Err(_) => Err(ActError::Unanswered),
-        Ok(Err(_)) => Err(ActError::Closed),
-        Ok(Ok(None)) => Err(ActError::Refused("the site is not known yet".into())),
-        Ok(Ok(Some(preview))) => Ok(preview),
-    }
+    let preview = handed(&desk.previews, PreviewRequest { shed, by, done }, answer).await?;
+    preview.ok_or_else(|| ActError::Refused("the site is not known yet".into()))
 }
 
 fn later(field: &str, text: &str, now: Time) -> Result<Time, ActError> {

@@ -4,11 +4,12 @@ pub mod text;
 pub mod view;
 
 use crate::cli::{CurtailArgs, DataArg, FleetCommand, Format, ReasonArgs, exit};
-use crate::commands::{print_flat, print_json};
+use crate::commands;
 use crate::doors::{self, Reply, Request};
+use serde::Serialize;
 use std::process::ExitCode;
 use std::time::Duration;
-use view::{CurtailView, PreviewView};
+use view::CurtailView;
 
 /// How often a curtailment under way is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -50,7 +51,7 @@ fn curtail(args: &CurtailArgs) -> anyhow::Result<ExitCode> {
         anyhow::bail!("the daemon answered something else than was asked");
     };
     if args.preview {
-        print_preview(&preview, args.format)?;
+        print(&*preview, args.format, text::preview)?;
         return Ok(ExitCode::SUCCESS);
     }
     eprint!("{}", text::preview(&preview));
@@ -61,7 +62,7 @@ fn curtail(args: &CurtailArgs) -> anyhow::Result<ExitCode> {
     };
     eprintln!("curtailing: event {seq} in the journal");
     let report = wait(&args.data, seq)?;
-    print_report(&report, args.format)?;
+    print(&report, args.format, text::report)?;
     Ok(if report.in_time { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILED) })
 }
 
@@ -104,29 +105,15 @@ fn progress(c: &CurtailView, said: &mut String) {
     }
 }
 
-fn print_preview(p: &PreviewView, format: Format) -> anyhow::Result<()> {
+fn print<T: Serialize>(shown: &T, format: Format, text: fn(&T) -> String) -> anyhow::Result<()> {
     match format {
-        Format::Json | Format::Jsonl => print_json(&serde_json::to_value(p)?, format)?,
-        Format::Csv => print_flat(&serde_json::to_value(p)?, format),
-        Format::Table => print!("{}", text::preview(p)),
-    }
-    Ok(())
-}
-
-fn print_report(r: &CurtailView, format: Format) -> anyhow::Result<()> {
-    match format {
-        Format::Json | Format::Jsonl => print_json(&serde_json::to_value(r)?, format)?,
-        Format::Csv => print_flat(&serde_json::to_value(r)?, format),
-        Format::Table => print!("{}", text::report(r)),
+        Format::Table => print!("{}", text(shown)),
+        _ => commands::print(&serde_json::to_value(shown)?, format)?,
     }
     Ok(())
 }
 
 fn resume(args: &ReasonArgs) -> anyhow::Result<ExitCode> {
     let request = Request::Resume { reason: args.reason.clone(), actor: None };
-    let Reply::Done { seq } = ask(&args.data, &request)? else {
-        anyhow::bail!("the daemon answered something else than was asked");
-    };
-    println!("resumed: event {seq} in the journal");
-    Ok(ExitCode::SUCCESS)
+    commands::told(ask(&args.data, &request)?, "resumed")
 }

@@ -9,7 +9,7 @@
 //! port is gone while the work restarts, and as long as it sleeps.
 
 use super::http::{self, Web};
-use super::{Call, Moment, nearest};
+use super::{Call, Moment, nearest, number};
 use crate::farm::{Farm, Truth};
 use crate::json::fixed;
 use crate::luxos_api::ApiAnswer;
@@ -85,10 +85,6 @@ impl Antminer {
         let (works, nonce) = (NORMAL, String::new());
         Self { config, works, nonce, nonce_given: Time::MIN, restarts: Time::MIN }
     }
-}
-
-fn number(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
 /// The mode a document sets on a machine of this habit.

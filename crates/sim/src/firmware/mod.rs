@@ -21,6 +21,7 @@ use braiins::Braiins;
 use headgate_core::fleet::MachineId;
 use headgate_core::time::Time;
 use headgate_drivers::{Framing, Port};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use whatsminer::Whatsminer;
@@ -208,6 +209,11 @@ impl Farm {
             Firmware::Avalon => self.avalon(machine, at, call),
         }
     }
+}
+
+/// A text or a number, as texts are what numbers are written as here.
+fn number(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
 /// The profile of a model that is nearest to a power.

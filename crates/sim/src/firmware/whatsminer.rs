@@ -5,7 +5,7 @@
 //! while it is off or starting, and forgotten with the next start; setting the limit restarts
 //! the work.
 
-use super::{Call, Moment, nearest};
+use super::{Call, Moment, nearest, number};
 use crate::farm::{Farm, Truth};
 use crate::json::fixed;
 use crate::luxos_api::ApiAnswer;
@@ -111,11 +111,6 @@ fn said(letter: char, code: u32, msg: Value, wall: Time) -> Value {
 /// Its own word is `cmd`; clients of the field say `command` too, and are understood.
 fn command_of(request: &Value) -> Option<&str> {
     request["cmd"].as_str().or(request["command"].as_str())
-}
-
-/// A text or a number, as texts are what numbers are written as here.
-fn number(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
 impl Farm {

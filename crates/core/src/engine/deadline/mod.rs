@@ -16,13 +16,13 @@ mod report;
 mod select;
 mod switches;
 
-use super::Engine;
 use super::learn::Learned;
+use super::{Engine, inrush};
 use crate::curtail::{CurtailReport, Told, WAVES_KEPT_MAX, Wave};
 use crate::event::AutomationMode;
 use crate::fleet::{MachineId, MachineReport, TargetPhase};
 use crate::hands::{Hands, SwitchId};
-use crate::limits::{CONTROL_STEP, STARTS_KEPT_MAX};
+use crate::limits::CONTROL_STEP;
 use crate::plan::Change;
 use crate::reason::{Alarm, Narrowing, Rung};
 use crate::site::{MeterKind, Ramp, Site};
@@ -106,21 +106,6 @@ impl Obligation {
         (self.ceiling - self.asked.scaled(MARGIN_PPM)).max(Power::ZERO)
     }
 
-    /// Remembers what is told to come down for as long as a ramp looks back.
-    fn remember_lowered(&mut self, now: Time, power: Power, per: Span) {
-        while self.lowered.front().is_some_and(|(at, _)| now.since(*at) >= per) {
-            self.lowered.pop_front();
-        }
-        self.lowered.push_back((now, power));
-        if self.lowered.len() > STARTS_KEPT_MAX {
-            // Two entries become one at the later time: a ramp may only get stricter.
-            let (_, first) = self.lowered.pop_front().expect("the queue is longer than its limit");
-            if let Some(next) = self.lowered.front_mut() {
-                next.1 += first;
-            }
-        }
-    }
-
     /// When a third of the time is over.
     fn first_look(&self) -> Time {
         self.since + Span(self.by.since(self.since).0.max(0) / 3)
@@ -133,9 +118,8 @@ impl Obligation {
 
     /// The first moment to look again after one.
     fn next_look(&self, now: Time, pause: Span) -> Time {
-        let whole = self.by.since(self.since).0.max(0);
-        let thirds = [self.since + Span(whole / 3), self.since + Span(whole / 3 * 2), self.by];
-        thirds.into_iter().find(|t| *t > now).unwrap_or(now + pause)
+        let looks = [self.first_look(), self.last_look(), self.by];
+        looks.into_iter().find(|t| *t > now).unwrap_or(now + pause)
     }
 }
 
@@ -366,7 +350,7 @@ impl Engine {
                 }
                 _ => o.waves.push(wave),
             }
-            o.remember_lowered(now, wave.power, self.longest_ramp());
+            inrush::remember(&mut o.lowered, now, Some(wave.power), self.longest_ramp());
         }
         self.obligation = Some(o);
     }

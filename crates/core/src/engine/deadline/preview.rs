@@ -1,6 +1,5 @@
 //! What a curtailment would do, before anything is sent.
 
-use super::report::draws;
 use super::select::{Pick, proves};
 use super::{MARGIN_PPM, Obligation};
 use crate::curtail::{Preview, PreviewRow, Share, WhyNot};
@@ -64,7 +63,7 @@ impl Engine {
         for (i, m) in self.roster.machines().iter().enumerate() {
             let cohort = usize::from(m.cohort);
             let row = &mut rows[cohort];
-            let now_draws = draws(m.watts, self.learned[cohort].power(m.level));
+            let now_draws = m.watts.unwrap_or_else(|| self.learned[cohort].power(m.level));
             if let Some(p) = goes[i] {
                 row.goes.add(p.drop);
                 row.kept += now_draws.minus_or_zero(p.drop);

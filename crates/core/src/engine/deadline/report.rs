@@ -5,7 +5,6 @@ use crate::curtail::{CurtailReport, FAILED_NAMED_MAX, Failed, How, Share, Told};
 use crate::engine::Engine;
 use crate::fleet::{Answer, Declared, Level, MachineId, TargetPhase};
 use crate::time::Time;
-use crate::units::Power;
 
 /// How a machine that was told fares.
 enum Fate {
@@ -80,9 +79,4 @@ fn fate(t: &Told) -> Fate {
         (TargetPhase::Unavailable, Some(Answer::Accepted)) => Fate::Failed(How::Unseen),
         (_, Some(Answer::Accepted)) => Fate::Failed(How::Lied),
     }
-}
-
-/// What a machine is counted as drawing.
-pub(super) fn draws(watts: Option<Power>, expected: Power) -> Power {
-    watts.unwrap_or(expected)
 }

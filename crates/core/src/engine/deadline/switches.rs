@@ -85,12 +85,13 @@ impl Engine {
             let failed = state.told.is_some_and(|(closed, at)| {
                 state.closed != Some(closed) && now.since(at) > SWITCH_WAIT
             });
-            let (hands, told) = (self.hands.clone(), state.told);
-            let text = || {
-                let word = if told.is_some_and(|(closed, _)| closed) { "close" } else { "open" };
-                format!("switch `{}` was told to {word} and has not", hands.switches[i].name)
+            let text = if failed {
+                let close = state.told.is_some_and(|(closed, _)| closed);
+                let word = if close { "close" } else { "open" };
+                format!("switch `{}` was told to {word} and has not", self.hands.switches[i].name)
+            } else {
+                String::new()
             };
-            let text = if failed { text() } else { String::new() };
             self.set_alarm(Alarm::SwitchFailed(id), failed, || text, step);
         }
     }
@@ -177,7 +178,8 @@ impl Engine {
                 waits = true;
             }
             let raised = why.is_some();
-            let name = self.hands.switches.get(i).map_or_else(String::new, |s| s.name.clone());
+            let spec = self.hands.switches.get(i).filter(|_| raised);
+            let name = spec.map_or_else(String::new, |s| s.name.clone());
             let text = || format!("switch `{name}` is left open: {}", why.unwrap_or_default());
             self.set_alarm(Alarm::SwitchLeftOpen(switch.0), raised, text, step);
         }
